@@ -1,0 +1,1 @@
+"""The cloud service. `app.py` puts the stages together and is the first file to read."""

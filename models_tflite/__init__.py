@@ -1,0 +1,1 @@
+"""On-device models: catalogue, features, manifests."""
