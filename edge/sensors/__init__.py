@@ -1,0 +1,1 @@
+"""Sensors: whatever measures. Each reads its peer, converts once into raw integers, and hands rows to a sink."""
