@@ -1,9 +1,9 @@
-"""Loads a TOML file with an environment overlay into a msgspec Struct. Used by both command lines; reads nothing at import."""
+"""Loads a TOML file with an environment overlay into a msgspec Struct. Used by both command lines."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
 import tomllib
+from typing import Any, TypeVar
 
 import msgspec
 

@@ -112,7 +112,7 @@ class Ack(msgspec.Struct, frozen=True, array_like=True, tag="ack"):
 
 
 class Command(msgspec.Struct, frozen=True, array_like=True, tag="command"):
-    """Cloud to device: do something. `number` rises strictly for each device; `key_id`/`signature` come with enrolment."""
+    """Cloud to device: do something. `number` rises strictly for each device; the signature comes with enrolment."""
 
     number: int
     kind: str
@@ -125,7 +125,7 @@ class Command(msgspec.Struct, frozen=True, array_like=True, tag="command"):
 Down = Ack | HelloAnswer | Command
 
 _encoder = msgspec.msgpack.Encoder()
-_down = msgspec.msgpack.Decoder(Down)
+_down: msgspec.msgpack.Decoder[Down] = msgspec.msgpack.Decoder(Down)
 _hello = msgspec.msgpack.Decoder(Hello)
 _meta = msgspec.msgpack.Decoder(Meta)
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from importlib.resources import files
+import tomllib
 from types import MappingProxyType
 from typing import Literal
-import tomllib
 
 import msgspec
 

@@ -1,0 +1,151 @@
+"""Parsed frames -> values: undoes masks, varints and differences of many frames in one run of numpy calls."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sync_protocol.body import Parsed, signal_tables
+from sync_protocol.columns import MAX_VARINT_BYTES, Ints, Layout, from_codes, read_varints
+
+
+class Cells(NamedTuple):
+    """Samples of several frames in long form; see `codec.Chunk`."""
+
+    row_frame: NDArray[np.int32]
+    row_ms: Ints
+    cell_row: NDArray[np.int32]
+    cell_signal: NDArray[np.int16]
+    cell_raw: Ints
+
+
+class Columns(NamedTuple):
+    """All columns of several frames, flat, and what is wrong with which frame (position, reason).
+
+    column_signal: signal id of each column, -1 for instants. With anything in `bad` the values mean nothing.
+    """
+
+    parsed: Sequence[Parsed]
+    flat: Ints
+    column_signal: Ints
+    layout: Layout
+    bad: list[tuple[int, str]]
+
+    def to_cells(self) -> Cells:
+        """Long form: the instants of every group become rows, every other value a cell of its row."""
+        frame, first_ms, rows = [], [], []
+        cell_row: list[NDArray[np.int32]] = []
+        row = 0
+        for position, parsed in enumerate(self.parsed):
+            for shape in parsed.shapes:
+                frame.append(position)
+                first_ms.append(parsed.header.first_ms)
+                rows.append(shape.rows)
+                if shape.present is None:
+                    at = _row_pattern(shape.rows, len(shape.signal_ids))
+                else:
+                    at = np.nonzero(shape.present)[1].astype(np.int32)
+                cell_row.append(at + np.int32(row))
+                row += shape.rows
+        is_time = np.repeat(self.column_signal < 0, self.layout.counts)
+        row_ms = self.flat[is_time] + np.repeat(np.array(first_ms, np.int64), rows)
+        row_frame = np.repeat(np.array(frame, np.int32), rows)
+        signal = np.repeat(self.column_signal.astype(np.int16), self.layout.counts)[~is_time]
+        joined = np.concatenate(cell_row) if cell_row else np.empty(0, np.int32)
+        return Cells(row_frame, row_ms, joined, signal, self.flat[~is_time])
+
+
+def decode_columns(parsed: Sequence[Parsed]) -> Columns:
+    """Undo masks, varints and differences of many frames at once. Frames that do not add up are named in `bad`."""
+    tables = signal_tables()
+    signals: list[Ints] = []
+    counts: list[Ints] = []
+    for frame in parsed:
+        for shape in frame.shapes:
+            ids = _column_ids(shape.signal_ids)
+            if shape.present is None:
+                count = _full_counts(shape.rows, len(ids))
+            else:
+                count = np.concatenate(([shape.rows], shape.present.sum(axis=1, dtype=np.int64)))
+                ids, count = ids[count > 0], count[count > 0]
+            signals.append(ids)
+            counts.append(count)
+    column = np.concatenate(signals) if signals else np.empty(0, np.int64)
+    count = np.concatenate(counts) if counts else np.empty(0, np.int64)
+    is_time = column < 0
+    layout = Layout.of(count, np.where(is_time, 0, tables.priors[column]), is_time | tables.is_second[column])
+    codes, bad = _codes(parsed)
+    if bad:
+        return Columns(parsed, codes, column, layout, bad)
+    flat = from_codes(codes, layout)
+    return Columns(parsed, flat, column, layout, _disordered(parsed, flat, layout, is_time))
+
+
+@cache
+def _column_ids(signal_ids: tuple[int, ...]) -> Ints:
+    return np.array((-1, *signal_ids), np.int64)
+
+
+@cache
+def _full_counts(rows: int, columns: int) -> Ints:
+    return np.full(columns, rows, np.int64)
+
+
+@cache
+def _row_pattern(rows: int, columns: int) -> NDArray[np.int32]:
+    return np.tile(np.arange(rows, dtype=np.int32), columns)
+
+
+def _codes(parsed: Sequence[Parsed]) -> tuple[Ints, list[tuple[int, str]]]:
+    """Codes of all columns, zeros included; or nothing, and the frames whose mask and varints disagree."""
+    sizes = np.array([p.values for p in parsed], np.int64)
+    changed = _mask(parsed, sizes)
+    data = np.frombuffer(b"".join(p.varints for p in parsed), np.uint8)
+    values, ends = read_varints(data)
+    stops = np.cumsum(np.array([len(p.varints) for p in parsed], np.int64))
+    expected = _counts_before(changed, np.cumsum(sizes))
+    found = np.diff(np.searchsorted(ends, stops), prepend=0)
+    lengths = np.diff(stops, prepend=0)
+    is_open = np.zeros(len(parsed), np.bool_)
+    is_open[lengths > 0] = data[stops[lengths > 0] - 1] >= 0x80
+    is_wrong = (expected != found) | is_open
+    too_long = ends[np.diff(ends, prepend=-1) > MAX_VARINT_BYTES]
+    is_wrong[np.searchsorted(stops, too_long, side="right")] = True
+    if is_wrong.any():
+        return np.empty(0, np.int64), [(int(i), "varints do not match the mask") for i in np.flatnonzero(is_wrong)]
+    codes = np.zeros(len(changed), np.int64)
+    codes[changed] = values
+    return codes, []
+
+
+def _counts_before(changed: NDArray[np.bool_], stops: Ints) -> Ints:
+    """How many values changed in each frame."""
+    total = np.concatenate((np.zeros(1, np.int64), np.cumsum(changed, dtype=np.int64)))
+    return np.diff(total[stops], prepend=0)
+
+
+def _mask(parsed: Sequence[Parsed], sizes: Ints) -> NDArray[np.bool_]:
+    """The change masks of all frames behind each other, without the padding bits."""
+    bits = np.unpackbits(np.frombuffer(b"".join(p.mask for p in parsed), np.uint8)).view(np.bool_)
+    padding = -sizes % 8
+    pads = np.flatnonzero(padding)
+    drop = np.repeat(np.cumsum(sizes + padding)[pads] - padding[pads], padding[pads])
+    drop += np.arange(len(drop)) - np.repeat(np.cumsum(padding[pads]) - padding[pads], padding[pads])
+    return np.delete(bits, drop)
+
+
+def _disordered(
+    parsed: Sequence[Parsed], flat: Ints, layout: Layout, is_time: NDArray[np.bool_]
+) -> list[tuple[int, str]]:
+    """Frames whose instants do not rise or lie outside the header's span."""
+    starts, counts = layout.starts[is_time], layout.counts[is_time]
+    frame = np.repeat(np.arange(len(parsed)), [len(p.shapes) for p in parsed])
+    span = np.array([p.header.last_ms - p.header.first_ms for p in parsed], np.int64)[frame]
+    is_wrong = (flat[starts] < 0) | (flat[starts + counts - 1] > span)
+    is_falling = np.repeat(is_time, layout.counts)
+    is_falling[starts] = False
+    is_falling[1:] &= np.diff(flat) <= 0
+    is_wrong[np.searchsorted(starts, np.flatnonzero(is_falling), side="right") - 1] = True
+    return [(int(i), "instants do not rise within the header's span") for i in np.unique(frame[is_wrong])]
