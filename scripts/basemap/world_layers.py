@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,7 @@ def _shared(geometries: list[dict[str, Any]], arcs: list[Arc]) -> list[list[list
     uses: Counter[int] = Counter()
     for geometry in geometries:
         if geometry.get("type"):
-            uses.update(
-                {i if i >= 0 else ~i for polygon in _polygons(geometry) for ring in polygon for i in ring}
-            )
+            uses.update({i if i >= 0 else ~i for polygon in _polygons(geometry) for ring in polygon for i in ring})
     return [_line([index], arcs) for index, count in uses.items() if count > 1]
 
 
@@ -85,7 +84,7 @@ def _label(geometry: dict[str, Any]) -> tuple[list[float], int, int]:
     ring = max((polygon[0] for polygon in geometry["coordinates"]), key=lambda r: abs(_area(r)))
     area = _area(ring)
     x = y = 0.0
-    for (x0, y0), (x1, y1) in zip(ring, ring[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(ring):
         cross = x0 * y1 - x1 * y0
         x, y = x + (x0 + x1) * cross, y + (y0 + y1) * cross
     point = [round(x / (6 * area), 3), round(y / (6 * area), 3)] if area else list(ring[0])
@@ -94,7 +93,7 @@ def _label(geometry: dict[str, Any]) -> tuple[list[float], int, int]:
 
 
 def _area(ring: list[list[float]]) -> float:
-    return sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(ring, ring[1:], strict=False)) / 2
+    return sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in itertools.pairwise(ring)) / 2
 
 
 def _feature(geometry: dict[str, Any], minzoom: int = 0, **properties: object) -> dict[str, Any]:
