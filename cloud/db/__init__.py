@@ -1,0 +1,1 @@
+"""The relational side: engine, base, migrations. Tables live with the capability that owns them."""

@@ -1,0 +1,108 @@
+"""Tables of the fleet. Every row of tenant data carries `tenant_id`."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from cloud.db.base import Base, Utc
+
+# SQLite numbers rows by itself only in a column that is exactly INTEGER.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Tenant(Base):
+    """A company. `name` is the word in NATS subjects."""
+
+    __tablename__ = "tenants"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), unique=True)
+    created: Mapped[datetime] = mapped_column(Utc)
+
+
+class Vehicle(Base):
+    """The asset."""
+
+    __tablename__ = "vehicles"
+    __table_args__ = (Index("ix_vehicles_tenant_id_name", "tenant_id", "name"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
+    name: Mapped[str] = mapped_column(String(80))
+    plate: Mapped[str | None] = mapped_column(String(20))
+    vin: Mapped[str | None] = mapped_column(String(17))
+    make: Mapped[str | None] = mapped_column(String(60))
+    model: Mapped[str | None] = mapped_column(String(60))
+    year: Mapped[int | None] = mapped_column(Integer)
+    created: Mapped[datetime] = mapped_column(Utc)
+
+
+class Device(Base):
+    """The box in a vehicle. `name` is the word in NATS subjects; `agent_version` is what its last hello said."""
+
+    __tablename__ = "devices"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
+    name: Mapped[str] = mapped_column(String(63))
+    agent_version: Mapped[str | None] = mapped_column(String(40))
+    created: Mapped[datetime] = mapped_column(Utc)
+
+
+class Assignment(Base):
+    """From `valid_from` until the device's next assignment it sits in this vehicle; null: in none."""
+
+    __tablename__ = "assignments"
+    __table_args__ = (UniqueConstraint("device_id", "valid_from"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"))
+    vehicle_id: Mapped[int | None] = mapped_column(ForeignKey("vehicles.id"), index=True)
+    valid_from: Mapped[datetime] = mapped_column(Utc)
+
+
+class VehicleState(Base):
+    """One interval of a vehicle's life; `until` is null while it lasts. Written by derive, whole, never by hand."""
+
+    __tablename__ = "vehicle_states"
+    __table_args__ = (Index("ix_vehicle_states_vehicle_id_since", "vehicle_id", "since"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
+    vehicle_id: Mapped[int] = mapped_column(ForeignKey("vehicles.id"))
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"))
+    status: Mapped[str] = mapped_column(String(12))
+    since: Mapped[datetime] = mapped_column(Utc)
+    until: Mapped[datetime | None] = mapped_column(Utc)
+
+
+class Fault(Base):
+    """One spell of a trouble code: from its first report until it was cleared; `cleared_at` is null while it stands."""
+
+    __tablename__ = "faults"
+    __table_args__ = (Index("ix_faults_vehicle_id_code", "vehicle_id", "code"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
+    vehicle_id: Mapped[int] = mapped_column(ForeignKey("vehicles.id"))
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"))
+    code: Mapped[str] = mapped_column(String(8))
+    status: Mapped[str] = mapped_column(String(12))
+    first_seen: Mapped[datetime] = mapped_column(Utc)
+    last_seen: Mapped[datetime] = mapped_column(Utc)
+    cleared_at: Mapped[datetime | None] = mapped_column(Utc)
+
+
+class DeriveCursor(Base):
+    """How far derive has come with a device, and the steps' state there; committed with their outputs."""
+
+    __tablename__ = "derive_cursors"
+
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
+    stream_no: Mapped[int] = mapped_column(Integer)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[bytes] = mapped_column(LargeBinary)
