@@ -1,0 +1,88 @@
+"""Configuration of the cloud service: `milepost-cloud.toml` and `MILEPOST__SECTION__KEY`, see `sync_protocol.config`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+
+
+class NatsConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """The broker. With `url` an external one is used; without, nats-server runs as a child of this process."""
+
+    url: str | None = None
+    host: str = "127.0.0.1"
+    port: Port = 4222
+    """0: a free one, told in `<data_dir>/nats/url` and kept while the service runs."""
+    stream_bytes: Count = 4 * 1024**3
+    """What FRAMES may hold while ingest stands still; lowered to leave `disk_reserve_bytes` free when it is made."""
+    disk_reserve_bytes: int = 1024**3
+    user: str | None = None
+    password_file: Path | None = None
+
+
+class LimitsConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """Bounds for each device; frames beyond them wait unacknowledged and an alert row opens."""
+
+    frames_per_s: Positive = 50.0
+    frames_burst: Count = 5_000
+    new_streams_a_day: Count = 20
+    open_ranges: Count = 1_000
+
+
+class IngestConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """The two windows of ingest, and when devices are acknowledged."""
+
+    fetch_window_s: Positive = 0.02
+    commit_window_s: Positive = 0.5
+    commit_frames: Count = 2_000
+    ack_frames: Count = 6
+    """A device is acknowledged once so many of its frames are committed..."""
+    ack_delay_s: Annotated[float, msgspec.Meta(ge=0)] = 2.0
+    """...or the oldest of them has waited so long."""
+    limits: LimitsConfig = msgspec.field(default_factory=LimitsConfig)
+
+
+class TelemetryConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """The embedded telemetry store (DuckDB)."""
+
+    threads: Count = 2
+    memory_limit: str = "2GB"
+    checkpoint_bytes: Count = 64 * 1024**2
+    readers: Count = 2
+
+
+class DeriveConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """The derive engine."""
+
+    gap_patience_s: Positive = 72 * 3600.0
+    interval_s: Positive = 1.0
+
+
+class RegistryConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """Who may send. Enrolment comes later: until then devices of the demo tenant register themselves."""
+
+    auto_register: bool = True
+    tenant: str = "demo"
+
+
+class ListenConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """Where the HTTP API listens."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class CloudConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """Everything the cloud service can be told."""
+
+    data_dir: Path = Path("milepost-data")
+    listen: ListenConfig = msgspec.field(default_factory=ListenConfig)
+    nats: NatsConfig = msgspec.field(default_factory=NatsConfig)
+    registry: RegistryConfig = msgspec.field(default_factory=RegistryConfig)
+    ingest: IngestConfig = msgspec.field(default_factory=IngestConfig)
+    telemetry: TelemetryConfig = msgspec.field(default_factory=TelemetryConfig)
+    derive: DeriveConfig = msgspec.field(default_factory=DeriveConfig)
