@@ -1,4 +1,4 @@
-"""Configuration of the cloud service: `milepost-cloud.toml` and `MILEPOST__SECTION__KEY`, see `sync_protocol.config`."""
+"""Configuration of the cloud service: `milepost-cloud.toml` and `MILEPOST__SECTION__KEY`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -69,6 +69,12 @@ class RegistryConfig(msgspec.Struct, forbid_unknown_fields=True):
     tenant: str = "demo"
 
 
+class DatabaseConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """The relational database. Without `url`: SQLite in the data directory."""
+
+    url: str | None = None
+
+
 class ListenConfig(msgspec.Struct, forbid_unknown_fields=True):
     """Where the HTTP API listens."""
 
@@ -82,6 +88,7 @@ class CloudConfig(msgspec.Struct, forbid_unknown_fields=True):
     data_dir: Path = Path("milepost-data")
     listen: ListenConfig = msgspec.field(default_factory=ListenConfig)
     nats: NatsConfig = msgspec.field(default_factory=NatsConfig)
+    database: DatabaseConfig = msgspec.field(default_factory=DatabaseConfig)
     registry: RegistryConfig = msgspec.field(default_factory=RegistryConfig)
     ingest: IngestConfig = msgspec.field(default_factory=IngestConfig)
     telemetry: TelemetryConfig = msgspec.field(default_factory=TelemetryConfig)

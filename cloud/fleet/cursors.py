@@ -1,0 +1,33 @@
+"""Derive's cursors: `cloud.facts.CursorStore` over the relational database."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from cloud.facts import CursorRow
+from cloud.fleet.tables import DeriveCursor
+
+
+class Cursors:
+    """Loads and saves cursors inside the caller's transaction."""
+
+    def load(self, session: Session) -> Sequence[CursorRow]:
+        """All cursors."""
+        return [
+            CursorRow(row.device_id, row.tenant_id, row.stream_no, row.seq, row.state)
+            for row in session.scalars(select(DeriveCursor))
+        ]
+
+    def save(self, session: Session, rows: Sequence[CursorRow]) -> None:
+        """Insert or replace."""
+        for row in rows:
+            session.merge(
+                DeriveCursor(
+                    device_id=row.device_id,
+                    tenant_id=row.tenant_id,
+                    stream_no=row.stream_no,
+                    seq=row.seq,
+                    state=row.state,
+                )
+            )

@@ -1,0 +1,159 @@
+"""Who is who, answered from memory: devices, and which vehicle each sat in when. Writes through to the database."""
+
+from bisect import bisect_right
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+import structlog
+
+from cloud.config import RegistryConfig
+from cloud.db.engine import Database
+from cloud.facts import DeviceRef
+from cloud.fleet.tables import Assignment, Device, Tenant, Vehicle
+from sync_protocol.errors import Conflict
+from sync_protocol.messages import Hello
+
+# Older than any sample: a device that registers on sight has always sat in the vehicle it brings.
+ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+log = structlog.get_logger()
+
+
+class FleetRegistry:
+    """`cloud.facts.Registry` over the relational database.
+
+    This process is the only writer of devices and assignments, so memory is the truth once it is loaded. Every method
+    may be called from any thread.
+    """
+
+    def __init__(self, db: Database, config: RegistryConfig) -> None:
+        self._db = db
+        self._config = config
+        self._lock = Lock()
+        self._tenants: dict[str, int] = {}
+        self._by_name: dict[tuple[str, str], DeviceRef] = {}
+        self._by_id: dict[int, DeviceRef] = {}
+        self._seats: dict[int, tuple[list[int], list[int | None]]] = {}
+        self._heard: dict[int, tuple[str, str | None]] = {}
+
+    @property
+    def tenant_id(self) -> int:
+        """The demo tenant, which stands for the caller until there is log-in."""
+        return self._tenants[self._config.tenant]
+
+    def load(self) -> None:
+        """Read everything; make the demo tenant if it is not there. Call once, before any other method."""
+        name = self._config.tenant
+
+        def read(session: Session) -> None:
+            if session.scalar(select(Tenant).where(Tenant.name == name)) is None:
+                session.add(Tenant(name=name, created=datetime.now(UTC)))
+                session.flush()
+            tenants = {t.id: t.name for t in session.scalars(select(Tenant))}
+            self._tenants = {name: number for number, name in tenants.items()}
+            for device in session.scalars(select(Device)):
+                self._remember(DeviceRef(device.id, device.tenant_id, tenants[device.tenant_id], device.name))
+            for seat in session.scalars(select(Assignment).order_by(Assignment.device_id, Assignment.valid_from)):
+                self._seat(seat.device_id, seat.valid_from, seat.vehicle_id)
+
+        self._db.write_sync(read)
+        log.info("registry_loaded", tenants=len(self._tenants), devices=len(self._by_id))
+
+    def device(self, tenant: str, name: str) -> DeviceRef | None:
+        """The device behind a subject; one of the demo tenant is registered on sight when the configuration says so."""
+        found = self._by_name.get((tenant, name))
+        if found is not None or not self._config.auto_register or tenant != self._config.tenant:
+            return found
+        with self._lock:
+            return self._by_name.get((tenant, name)) or self._register(tenant, name)
+
+    def _register(self, tenant: str, name: str) -> DeviceRef:
+        tenant_id = self._tenants[tenant]
+
+        def write(session: Session) -> tuple[int, int]:
+            now = datetime.now(UTC)
+            device = Device(tenant_id=tenant_id, name=name, created=now)
+            vehicle = Vehicle(tenant_id=tenant_id, name=name, created=now)
+            session.add_all([device, vehicle])
+            session.flush()
+            session.add(Assignment(tenant_id=tenant_id, device_id=device.id, vehicle_id=vehicle.id, valid_from=ALWAYS))
+            return device.id, vehicle.id
+
+        device_id, vehicle_id = self._db.write_sync(write)
+        ref = DeviceRef(device_id, tenant_id, tenant, name)
+        self._seat(device_id, ALWAYS, vehicle_id)
+        self._remember(ref)
+        log.info("device_registered", device=name, device_id=device_id, vehicle_id=vehicle_id)
+        return ref
+
+    def device_by_id(self, device_id: int) -> DeviceRef | None:
+        """The device with this id."""
+        return self._by_id.get(device_id)
+
+    def device_of(self, vehicle_id: int) -> DeviceRef | None:
+        """The device that sits in a vehicle now; of several the one assigned last."""
+        best: tuple[int, int] | None = None
+        for device_id, (since, vehicles) in list(self._seats.items()):
+            if vehicles[-1] == vehicle_id and (best is None or since[-1] >= best[0]):
+                best = (since[-1], device_id)
+        return None if best is None else self._by_id.get(best[1])
+
+    def vehicle_at(self, device_id: int, ts_us: int) -> int | None:
+        """The vehicle a device sat in at a time (microseconds of UTC)."""
+        seats = self._seats.get(device_id)
+        if seats is None:
+            return None
+        i = bisect_right(seats[0], ts_us) - 1
+        return seats[1][i] if i >= 0 else None
+
+    def vehicle_of(self, device_id: int) -> int | None:
+        """The vehicle a device sits in now."""
+        seats = self._seats.get(device_id)
+        return None if seats is None else seats[1][-1]
+
+    def assign(self, device_id: int, vehicle_id: int | None, valid_from: datetime) -> None:
+        """From `valid_from` on the device sits in another vehicle; `Conflict` unless that is after its last change."""
+        ref = self._by_id[device_id]
+        with self._lock:
+            if self._seats[device_id][0][-1] >= _micros(valid_from):
+                raise Conflict(f"device {ref.name}: expected a time after its last change of vehicle")
+            row = Assignment(tenant_id=ref.tenant_id, device_id=device_id, vehicle_id=vehicle_id, valid_from=valid_from)
+            self._db.write_sync(lambda session: session.add(row))
+            self._seat(device_id, valid_from, vehicle_id)
+
+    def hello(self, device: DeviceRef, hello: Hello) -> None:
+        """Take note of agent version and VIN; writes only what changed since the last hello."""
+        heard = (hello.agent_version[:40], hello.vin)
+        if self._heard.get(device.id) == heard:
+            return
+        vehicle_id = self.vehicle_of(device.id)
+
+        def write(session: Session) -> None:
+            if (row := session.get(Device, device.id)) is not None:
+                row.agent_version = heard[0]
+            if vehicle_id is not None and hello.vin:
+                note_vin(session, vehicle_id, hello.vin)
+
+        self._db.write_sync(write)
+        self._heard[device.id] = heard
+
+    def _remember(self, ref: DeviceRef) -> None:
+        self._by_name[ref.tenant, ref.name] = ref
+        self._by_id[ref.id] = ref
+
+    def _seat(self, device_id: int, valid_from: datetime, vehicle_id: int | None) -> None:
+        since, vehicles = self._seats.get(device_id, ([], []))
+        # Replaced, not appended to: readers of other threads hold no lock.
+        self._seats[device_id] = ([*since, _micros(valid_from)], [*vehicles, vehicle_id])
+
+
+def note_vin(session: Session, vehicle_id: int, vin: str) -> None:
+    """Write down the VIN that the vehicle's own computer told."""
+    vehicle = session.get(Vehicle, vehicle_id)
+    if vehicle is not None and len(vin) == 17 and vin.isalnum():
+        vehicle.vin = vin.upper()
+
+
+def _micros(when: datetime) -> int:
+    return (when - ALWAYS) // timedelta(microseconds=1)

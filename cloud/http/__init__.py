@@ -1,0 +1,1 @@
+"""What every request goes through: guard, security headers, log line, problem details, the web app's files."""
