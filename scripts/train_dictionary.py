@@ -3,7 +3,7 @@
     python scripts/train_dictionary.py 1          # writes sync_protocol/dictionaries/1.zdict
 
 A released dictionary never changes: train the next number and raise `compression.DICTIONARY`. Sources are named in
-NOTICE: KIT Seat Leon (CC BY 4.0), NDS drives (MIT), our simulator. The Toyota recordings are kept out: they are measured on.
+NOTICE: KIT Seat Leon (CC BY 4.0), NDS drives (MIT), our simulator. The Toyota recordings stay out: they measure it.
 """
 
 from collections.abc import Iterator

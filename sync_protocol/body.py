@@ -7,11 +7,13 @@
         varint  index of the first byte of the signal set, varint number of its bytes, then the bytes:
                 bit n % 8 of byte n // 8 says that signal n is a column
     presence mask: for the groups with absent cells, a bit for each cell, column by column
-    change mask: a bit for each value of every column
-    varints: a zigzag varint for each bit that is set
+    column mask: a bit for each column, set when its first code differs from 0;
+                 then a bit for each column of several values, set when any later code does
+    change mask: for the columns with the second bit, a bit for each value but the first whose code differs from 0
+    varints: a zigzag varint for each code that differs from 0
 
 Columns lie in this order: for each group its instants (order 2, counted from the header's first_ms), then its signals
-by rising id. Masks are packed most significant bit first and padded once, at their end.
+by rising id, those without any value left out. Masks are packed most significant bit first, each padded at its end.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,14 +56,20 @@ class Shape(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """A frame whose structure is known and whose columns are still bits and varints."""
+    """A frame whose structure is known and whose columns are still bits and varints.
+
+    columns, long_columns: how many have a value, how many have several. values: of all columns together.
+    rest: the change mask and the varints.
+    """
 
     header: Header
     meta: Meta
     shapes: tuple[Shape, ...]
+    columns: int
+    long_columns: int
     values: int
-    mask: bytes
-    varints: bytes
+    column_mask: bytes
+    rest: bytes
 
 
 class SignalTables(NamedTuple):
@@ -107,11 +115,19 @@ def write_body(meta: bytes, groups: Sequence[GroupLike], first_ms: int) -> bytes
     column, count = column[count > 0], count[count > 0]
     is_time = column < 0
     priors = np.where(is_time, 0, tables.priors[column])
-    codes = to_codes(np.concatenate(flats), Layout.of(count, priors, is_time | tables.is_second[column]))
+    layout = Layout.of(count, priors, is_time | tables.is_second[column])
+    codes = to_codes(np.concatenate(flats), layout)
+    has_changed = codes != 0
+    later = has_changed.copy()
+    later[layout.starts] = False
+    moves = np.logical_or.reduceat(later, layout.starts)
+    is_masked = np.repeat(moves, count)
+    is_masked[layout.starts] = False
     if absent:
         out += np.packbits(np.concatenate(absent)).tobytes()
-    out += np.packbits(codes != 0).tobytes()
-    out += write_varints(codes[codes != 0])
+    out += np.packbits(np.concatenate((has_changed[layout.starts], moves[count > 1]))).tobytes()
+    out += np.packbits(has_changed[is_masked]).tobytes()
+    out += write_varints(codes[has_changed])
     return bytes(out)
 
 
@@ -156,7 +172,7 @@ def _parse_body(header: Header, body: bytes, decode_meta: Callable[[bytes], Meta
     shapes: list[Shape] = []
     partial: list[tuple[int, int]] = []
     seen: set[int] = set()
-    cells = rows_total = 0
+    cells = rows_total = columns = long_columns = 0
     for position in range(group_count):
         rows, at = _read_varint(body, at)
         first, at = _read_varint(body, at)
@@ -173,26 +189,34 @@ def _parse_body(header: Header, body: bytes, decode_meta: Callable[[bytes], Meta
             partial.append((position, (rows >> 1) * len(ids)))
         else:
             cells += (rows >> 1) * len(ids)
+            columns += len(ids)
+            long_columns += len(ids) if rows > 3 else 0
+        long_columns += rows > 3
         rows_total += rows >> 1
         shapes.append(Shape(rows >> 1, ids, None))
     if rows_total > header.samples or cells > header.samples or len(body) * 8 < sum(n for _, n in partial):
         raise Rejected(f"more rows or samples than the {header.samples} the header says")
-    at, more = _presence(body, at, shapes, partial)
-    cells += more
+    at = _presence(body, at, shapes, partial)
+    for shape in shapes:
+        if shape.present is not None:
+            counts = shape.present.sum(axis=1)
+            cells += int(counts.sum())
+            columns += int(np.count_nonzero(counts))
+            long_columns += int(np.count_nonzero(counts > 1))
     if cells != header.samples:
         raise Rejected(f"{cells} samples: header says {header.samples}")
-    values = rows_total + cells
-    end = at + (values + 7) // 8
-    if at > len(body) or end > len(body):
+    columns += len(shapes)
+    end = at + (columns + long_columns + 7) // 8
+    if end > len(body):
         raise Rejected("body ends early")
-    return Parsed(header, meta, tuple(shapes), values, body[at:end], body[end:])
+    return Parsed(header, meta, tuple(shapes), columns, long_columns, rows_total + cells, body[at:end], body[end:])
 
 
-def _presence(body: bytes, at: int, shapes: list[Shape], partial: list[tuple[int, int]]) -> tuple[int, int]:
-    """Read the presence mask into `shapes`; returns where it ends and how many cells it declares present."""
+def _presence(body: bytes, at: int, shapes: list[Shape], partial: list[tuple[int, int]]) -> int:
+    """Read the presence mask into `shapes`; returns where it ends."""
     total = sum(n for _, n in partial)
     if not total:
-        return at, 0
+        return at
     end = at + (total + 7) // 8
     bits = np.unpackbits(np.frombuffer(body[at:end], np.uint8))
     if len(bits) < total:
@@ -203,7 +227,7 @@ def _presence(body: bytes, at: int, shapes: list[Shape], partial: list[tuple[int
         present = bits[taken : taken + n].astype(np.bool_).reshape(len(shape.signal_ids), shape.rows)
         shapes[position] = shape._replace(present=present)
         taken += n
-    return end, int(np.count_nonzero(bits[:total]))
+    return end
 
 
 def _varint(value: int) -> bytes:

@@ -76,7 +76,7 @@ def decode_columns(parsed: Sequence[Parsed]) -> Columns:
     count = np.concatenate(counts) if counts else np.empty(0, np.int64)
     is_time = column < 0
     layout = Layout.of(count, np.where(is_time, 0, tables.priors[column]), is_time | tables.is_second[column])
-    codes, bad = _codes(parsed)
+    codes, bad = _codes(parsed, layout)
     if bad:
         return Columns(parsed, codes, column, layout, bad)
     flat = from_codes(codes, layout)
@@ -98,21 +98,24 @@ def _row_pattern(rows: int, columns: int) -> NDArray[np.int32]:
     return np.tile(np.arange(rows, dtype=np.int32), columns)
 
 
-def _codes(parsed: Sequence[Parsed]) -> tuple[Ints, list[tuple[int, str]]]:
-    """Codes of all columns, zeros included; or nothing, and the frames whose mask and varints disagree."""
-    sizes = np.array([p.values for p in parsed], np.int64)
-    changed = _mask(parsed, sizes)
-    data = np.frombuffer(b"".join(p.varints for p in parsed), np.uint8)
-    values, ends = read_varints(data)
-    stops = np.cumsum(np.array([len(p.varints) for p in parsed], np.int64))
-    expected = _counts_before(changed, np.cumsum(sizes))
-    found = np.diff(np.searchsorted(ends, stops), prepend=0)
-    lengths = np.diff(stops, prepend=0)
-    is_open = np.zeros(len(parsed), np.bool_)
-    is_open[lengths > 0] = data[stops[lengths > 0] - 1] >= 0x80
-    is_wrong = (expected != found) | is_open
-    too_long = ends[np.diff(ends, prepend=-1) > MAX_VARINT_BYTES]
-    is_wrong[np.searchsorted(stops, too_long, side="right")] = True
+def _codes(parsed: Sequence[Parsed], layout: Layout) -> tuple[Ints, list[tuple[int, str]]]:
+    """Codes of all columns, zeros included; or nothing, and the frames whose masks and varints disagree."""
+    columns = np.array([p.columns for p in parsed], np.int64)
+    first, moves = _column_masks(parsed, columns, layout)
+    masked = _sums(np.where(moves, layout.counts - 1, 0), columns)
+    rest = np.frombuffer(b"".join(p.rest for p in parsed), np.uint8)
+    sizes = np.array([len(p.rest) for p in parsed], np.int64)
+    mask_bytes = (masked + 7) // 8
+    if (mask_bytes > sizes).any():
+        return np.empty(0, np.int64), [(int(i), "change mask ends early") for i in np.flatnonzero(mask_bytes > sizes)]
+    in_mask = np.arange(len(rest)) - np.repeat(np.cumsum(sizes) - sizes, sizes) < np.repeat(mask_bytes, sizes)
+    is_masked = np.repeat(moves, layout.counts)
+    is_masked[layout.starts] = False
+    changed = np.zeros(len(is_masked), np.bool_)
+    changed[is_masked] = _bits(rest[in_mask].tobytes(), masked)
+    changed[layout.starts] = first
+    expected = _sums(changed, np.array([p.values for p in parsed], np.int64))
+    values, is_wrong = _varints_of(rest[~in_mask], sizes - mask_bytes, expected)
     if is_wrong.any():
         return np.empty(0, np.int64), [(int(i), "varints do not match the mask") for i in np.flatnonzero(is_wrong)]
     codes = np.zeros(len(changed), np.int64)
@@ -120,20 +123,44 @@ def _codes(parsed: Sequence[Parsed]) -> tuple[Ints, list[tuple[int, str]]]:
     return codes, []
 
 
-def _counts_before(changed: NDArray[np.bool_], stops: Ints) -> Ints:
-    """How many values changed in each frame."""
-    total = np.concatenate((np.zeros(1, np.int64), np.cumsum(changed, dtype=np.int64)))
-    return np.diff(total[stops], prepend=0)
+def _varints_of(data: NDArray[np.uint8], sizes: Ints, expected: Ints) -> tuple[Ints, NDArray[np.bool_]]:
+    """All varints, and which frames have not exactly the expected number of them in their `sizes` bytes."""
+    values, ends = read_varints(data)
+    stops = np.cumsum(sizes)
+    is_wrong = np.diff(np.searchsorted(ends, stops), prepend=0) != expected
+    some = np.flatnonzero(sizes)
+    is_wrong[some[data[stops[some] - 1] >= 0x80]] = True
+    too_long = ends[np.diff(ends, prepend=-1) > MAX_VARINT_BYTES]
+    is_wrong[np.searchsorted(stops, too_long, side="right")] = True
+    return values, is_wrong
 
 
-def _mask(parsed: Sequence[Parsed], sizes: Ints) -> NDArray[np.bool_]:
-    """The change masks of all frames behind each other, without the padding bits."""
-    bits = np.unpackbits(np.frombuffer(b"".join(p.mask for p in parsed), np.uint8)).view(np.bool_)
-    padding = -sizes % 8
-    pads = np.flatnonzero(padding)
-    drop = np.repeat(np.cumsum(sizes + padding)[pads] - padding[pads], padding[pads])
-    drop += np.arange(len(drop)) - np.repeat(np.cumsum(padding[pads]) - padding[pads], padding[pads])
-    return np.delete(bits, drop)
+def _column_masks(
+    parsed: Sequence[Parsed], columns: Ints, layout: Layout
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """For every column of every frame: whether its first code differs from 0, and whether any later one does."""
+    sizes = columns + np.array([p.long_columns for p in parsed], np.int64)
+    bits = _bits(b"".join(p.column_mask for p in parsed), sizes)
+    is_first = np.arange(len(bits)) - np.repeat(np.cumsum(sizes) - sizes, sizes) < np.repeat(columns, sizes)
+    moves = np.zeros(len(layout.counts), np.bool_)
+    moves[layout.counts > 1] = bits[~is_first]
+    return bits[is_first], moves
+
+
+def _sums(values: Ints | NDArray[np.bool_], counts: Ints) -> Ints:
+    """Sum of the first counts[0] values, of the next counts[1], and so on."""
+    total = np.concatenate((np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)))
+    return np.diff(total[np.cumsum(counts)], prepend=0)
+
+
+def _bits(packed: bytes, sizes: Ints) -> NDArray[np.bool_]:
+    """Bits of several masks behind each other, each padded to whole bytes, without the padding."""
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8)).view(np.bool_)
+    padded = (sizes + 7) // 8 * 8
+    kept: NDArray[np.bool_] = bits[
+        np.arange(len(bits)) - np.repeat(np.cumsum(padded) - padded, padded) < np.repeat(sizes, padded)
+    ]
+    return kept
 
 
 def _disordered(
