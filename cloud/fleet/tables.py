@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from cloud.db.base import Base, Utc
+from cloud.db.base import Base, TenantOwned, Utc
 
 # SQLite numbers rows by itself only in a column that is exactly INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
@@ -21,14 +21,13 @@ class Tenant(Base):
     created: Mapped[datetime] = mapped_column(Utc)
 
 
-class Vehicle(Base):
+class Vehicle(TenantOwned, Base):
     """The asset."""
 
     __tablename__ = "vehicles"
     __table_args__ = (Index("ix_vehicles_tenant_id_name", "tenant_id", "name"),)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
     name: Mapped[str] = mapped_column(String(80))
     plate: Mapped[str | None] = mapped_column(String(20))
     vin: Mapped[str | None] = mapped_column(String(17))
@@ -38,40 +37,37 @@ class Vehicle(Base):
     created: Mapped[datetime] = mapped_column(Utc)
 
 
-class Device(Base):
+class Device(TenantOwned, Base):
     """The box in a vehicle. `name` is the word in NATS subjects; `agent_version` is what its last hello said."""
 
     __tablename__ = "devices"
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
     name: Mapped[str] = mapped_column(String(63))
     agent_version: Mapped[str | None] = mapped_column(String(40))
     created: Mapped[datetime] = mapped_column(Utc)
 
 
-class Assignment(Base):
+class Assignment(TenantOwned, Base):
     """From `valid_from` until the device's next assignment it sits in this vehicle; null: in none."""
 
     __tablename__ = "assignments"
     __table_args__ = (UniqueConstraint("device_id", "valid_from"),)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"))
     vehicle_id: Mapped[int | None] = mapped_column(ForeignKey("vehicles.id"), index=True)
     valid_from: Mapped[datetime] = mapped_column(Utc)
 
 
-class VehicleState(Base):
+class VehicleState(TenantOwned, Base):
     """One interval of a vehicle's life; `until` is null while it lasts. Written by derive, whole, never by hand."""
 
     __tablename__ = "vehicle_states"
     __table_args__ = (Index("ix_vehicle_states_vehicle_id_since", "vehicle_id", "since"),)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
     vehicle_id: Mapped[int] = mapped_column(ForeignKey("vehicles.id"))
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"))
     status: Mapped[str] = mapped_column(String(12))
@@ -79,14 +75,13 @@ class VehicleState(Base):
     until: Mapped[datetime | None] = mapped_column(Utc)
 
 
-class Fault(Base):
+class Fault(TenantOwned, Base):
     """One spell of a trouble code: from its first report until it was cleared; `cleared_at` is null while it stands."""
 
     __tablename__ = "faults"
     __table_args__ = (Index("ix_faults_vehicle_id_code", "vehicle_id", "code"),)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
     vehicle_id: Mapped[int] = mapped_column(ForeignKey("vehicles.id"))
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"))
     code: Mapped[str] = mapped_column(String(8))
@@ -96,13 +91,12 @@ class Fault(Base):
     cleared_at: Mapped[datetime | None] = mapped_column(Utc)
 
 
-class DeriveCursor(Base):
+class DeriveCursor(TenantOwned, Base):
     """How far derive has come with a device, and the steps' state there; committed with their outputs."""
 
     __tablename__ = "derive_cursors"
 
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True)
-    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenants.id"))
     stream_no: Mapped[int] = mapped_column(Integer)
     seq: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[bytes] = mapped_column(LargeBinary)
