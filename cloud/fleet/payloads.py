@@ -118,7 +118,7 @@ class Faults(msgspec.Struct, frozen=True):
 class VehicleEvent(msgspec.Struct, frozen=True):
     """Something that happened; `device_id` and `seq` name the frame that brought it."""
 
-    ts: datetime | None
+    ts: datetime
     kind: str
     data: dict[str, Any]
     device_id: str

@@ -35,6 +35,7 @@ class FleetRegistry:
         self._by_name: dict[tuple[str, str], DeviceRef] = {}
         self._by_id: dict[int, DeviceRef] = {}
         self._seats: dict[int, tuple[list[int], list[int | None]]] = {}
+        self._sitting: dict[int, int] = {}
         self._heard: dict[int, tuple[str, str | None]] = {}
 
     @property
@@ -91,13 +92,16 @@ class FleetRegistry:
         """The device with this id."""
         return self._by_id.get(device_id)
 
+    def device_named(self, tenant_id: int, name: str) -> DeviceRef | None:
+        """A device of a tenant by its name; never registers one."""
+        return next(
+            (ref for ref in list(self._by_id.values()) if ref.name == name and ref.tenant_id == tenant_id), None
+        )
+
     def device_of(self, vehicle_id: int) -> DeviceRef | None:
         """The device that sits in a vehicle now; of several the one assigned last."""
-        best: tuple[int, int] | None = None
-        for device_id, (since, vehicles) in list(self._seats.items()):
-            if vehicles[-1] == vehicle_id and (best is None or since[-1] >= best[0]):
-                best = (since[-1], device_id)
-        return None if best is None else self._by_id.get(best[1])
+        device_id = self._sitting.get(vehicle_id)
+        return None if device_id is None else self._by_id.get(device_id)
 
     def vehicle_at(self, device_id: int, ts_us: int) -> int | None:
         """The vehicle a device sat in at a time (microseconds of UTC)."""
@@ -146,6 +150,20 @@ class FleetRegistry:
         since, vehicles = self._seats.get(device_id, ([], []))
         # Replaced, not appended to: readers of other threads hold no lock.
         self._seats[device_id] = ([*since, _micros(valid_from)], [*vehicles, vehicle_id])
+        left = vehicles[-1] if vehicles else None
+        if left is not None and left != vehicle_id and self._sitting.get(left) == device_id:
+            self._leave(left)
+        if vehicle_id is not None:
+            other = self._sitting.get(vehicle_id)
+            if other is None or self._seats[other][0][-1] <= _micros(valid_from):
+                self._sitting[vehicle_id] = device_id
+
+    def _leave(self, vehicle_id: int) -> None:
+        here = [(since[-1], number) for number, (since, vehicles) in self._seats.items() if vehicles[-1] == vehicle_id]
+        if here:
+            self._sitting[vehicle_id] = max(here)[1]
+        else:
+            del self._sitting[vehicle_id]
 
 
 def note_vin(session: Session, vehicle_id: int, vin: str) -> None:

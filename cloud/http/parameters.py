@@ -4,7 +4,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 import binascii
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -62,21 +62,35 @@ def signals(catalogue: Catalogue, text: str) -> list[Signal]:
 
 
 class PageKey(msgspec.Struct, frozen=True, array_like=True):
-    """Where a page ended: the sort key of its last row, and its number to break ties."""
+    """Where a page of named things ended: the name of its last row, and its number to break ties."""
 
     key: str
     number: int
 
 
-def write_cursor(key: PageKey) -> str:
+class EventKey(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page of events ended: time in microseconds, then the place in the device's frames."""
+
+    ts_us: int
+    stream_no: int
+    seq: int
+    ordinal: int
+
+
+K = TypeVar("K", PageKey, EventKey)
+
+
+def write_cursor(key: PageKey | EventKey) -> str:
     """An opaque cursor for `next_cursor`."""
     return urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 
 
-def read_cursor(text: str) -> PageKey:
-    """Inverse of `write_cursor`."""
+def read_cursor(text: str | None, kind: type[K]) -> K | None:
+    """Inverse of `write_cursor`; None for the first page."""
+    if text is None:
+        return None
     try:
         raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        return msgspec.json.decode(raw, type=PageKey)
+        return msgspec.json.decode(raw, type=kind)
     except (binascii.Error, ValueError, msgspec.DecodeError):
         raise InvalidInput("cursor", "a next_cursor of an earlier page", text) from None

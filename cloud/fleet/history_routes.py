@@ -1,0 +1,79 @@
+"""HTTP: signals over time, the track, events."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+
+from cloud.fleet.payloads import EventPage, History, Track, VehicleEvent
+from cloud.fleet.routes import Cursor, From, Limit, To
+from cloud.fleet.service import Fleet
+from cloud.http import parameters
+from cloud.http.parameters import EventKey, read_cursor, span, write_cursor
+from sync_protocol.signals import catalogue
+
+SignalNames = Annotated[str, QueryParameter(description="Names of the catalogue, separated by commas")]
+Points = Annotated[int, QueryParameter(ge=2, le=10_000, description="About so many points a signal")]
+Kinds = Annotated[str | None, QueryParameter(max_length=400, description="Kinds, separated by commas; without: all")]
+
+
+@get("/vehicles/{vehicle_id:int}/history", tags=["history"])
+async def get_history(
+    fleet: NamedDependency[Fleet],
+    vehicle_id: FromPath[int],
+    signals: SignalNames,
+    from_: From = None,
+    to: To = None,
+    points: Points = 800,
+) -> History:
+    """Signals over a range, downsampled so that peaks survive; without a range the last hour."""
+    wanted = parameters.signals(catalogue(), signals)
+    asked = span(from_, to, now=fleet.clock(), default=timedelta(hours=1))
+    await fleet.vehicle(vehicle_id)
+    return await fleet.telemetry.history(vehicle_id, wanted, asked.start, asked.end, points)
+
+
+@get("/vehicles/{vehicle_id:int}/track", tags=["history"])
+async def get_track(
+    fleet: NamedDependency[Fleet],
+    vehicle_id: FromPath[int],
+    from_: From = None,
+    to: To = None,
+    points: Points = 2000,
+) -> Track:
+    """Where the vehicle was; without a range the last day."""
+    asked = span(from_, to, now=fleet.clock(), default=timedelta(days=1))
+    await fleet.vehicle(vehicle_id)
+    return await fleet.telemetry.track(vehicle_id, asked.start, asked.end, points)
+
+
+@get("/vehicles/{vehicle_id:int}/events", tags=["history"])
+async def list_events(
+    fleet: NamedDependency[Fleet],
+    vehicle_id: FromPath[int],
+    from_: From = None,
+    to: To = None,
+    kind: Kinds = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> EventPage:
+    """What happened, newest first; without a range the last 30 days."""
+    asked = span(from_, to, now=fleet.clock(), default=timedelta(days=30))
+    before = read_cursor(cursor, EventKey)
+    kinds = [word.strip() for word in (kind or "").split(",") if word.strip()]
+    await fleet.vehicle(vehicle_id)
+    rows = await fleet.telemetry.events(vehicle_id, asked.start, asked.end, kinds, limit + 1, before)
+    items: list[VehicleEvent] = []
+    for row in rows[:limit]:
+        device = fleet.registry.device_by_id(row.device_id)
+        items.append(VehicleEvent(row.ts, row.kind, row.data, device.name if device else "", row.seq))
+    if len(rows) <= limit:
+        return EventPage(items, None)
+    last = rows[limit - 1]
+    ts_us = round(last.ts.timestamp() * 1_000_000)
+    return EventPage(items, write_cursor(EventKey(ts_us, last.stream_no, last.seq, last.ordinal)))
+
+
+ROUTES = [get_history, get_track, list_events]

@@ -1,0 +1,145 @@
+"""Vehicles as pages show them: what the database knows, joined with the newest values in memory."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from cloud.facts import VehicleStatus
+from cloud.fleet.neighbours import VehicleNow
+from cloud.fleet.payloads import CurrentValue, CurrentValues, Position, State, VehicleSummary
+from cloud.fleet.tables import Fault, Vehicle, VehicleState
+from cloud.http.parameters import PageKey
+from sync_protocol.signals import catalogue
+
+# The values that a list shows beside a vehicle's name.
+LIST_SIGNALS = ("speed_kmh", "engine_rpm", "fuel_level_pct", "coolant_c", "battery_v")
+# A vehicle that was moving or idling and then says nothing for so long is silent: it should be sending.
+SILENT_AFTER = timedelta(minutes=3)
+# Beyond so many vehicles a scan of what stands open beats a list of ids.
+_LISTED = 500
+UNKNOWN = State("unknown", None)
+
+
+class Known(NamedTuple):
+    """What the database knows of one vehicle."""
+
+    vehicle: Vehicle
+    state: State
+    faults: int
+
+
+def page(session: Session, q: str | None, limit: int, after: PageKey | None) -> list[Known]:
+    """Vehicles by name, `limit` + 1 of them at most; the last tells that there are more."""
+    query = select(Vehicle).order_by(Vehicle.name, Vehicle.id).limit(limit + 1)
+    if after is not None:
+        query = query.where(tuple_(Vehicle.name, Vehicle.id) > (after.key, after.number))
+    if q:
+        columns = (Vehicle.name, Vehicle.plate, Vehicle.vin, Vehicle.make, Vehicle.model)
+        query = query.where(or_(*(column.icontains(q, autoescape=True) for column in columns)))
+    return known(session, session.scalars(query).all())
+
+
+def known(session: Session, vehicles: Sequence[Vehicle]) -> list[Known]:
+    """States and counts of standing faults for some vehicles, in two queries."""
+    states = select(VehicleState).where(VehicleState.until.is_(None)).order_by(VehicleState.since)
+    faults = (
+        select(Fault.vehicle_id, func.count(func.distinct(Fault.code)).label("codes"))
+        .where(Fault.cleared_at.is_(None))
+        .group_by(Fault.vehicle_id)
+    )
+    if len(vehicles) <= _LISTED:
+        ids = [vehicle.id for vehicle in vehicles]
+        states = states.where(VehicleState.vehicle_id.in_(ids))
+        faults = faults.where(Fault.vehicle_id.in_(ids))
+    open_states = {row.vehicle_id: State(status_word(row.status), row.since) for row in session.scalars(states)}
+    counts: dict[int, int] = {row.vehicle_id: row.codes for row in session.execute(faults)}
+    return [Known(v, open_states.get(v.id, UNKNOWN), counts.get(v.id, 0)) for v in vehicles]
+
+
+def status_word(text: str) -> VehicleStatus:
+    """A stored status as one of our words."""
+    match text:
+        case "driving" | "idling" | "parked" | "silent":
+            return text
+    return "unknown"
+
+
+def state_now(state: State, last_seen: datetime | None, now: datetime) -> State:
+    """The state as of now: one that needs samples turns silent when they stay away."""
+    if last_seen is None:
+        return state
+    is_late = now - last_seen > SILENT_AFTER
+    return State("silent", last_seen) if is_late and state.status in ("driving", "idling", "unknown") else state
+
+
+def summary(known: Known, live: VehicleNow | None, device: str | None, now: datetime) -> VehicleSummary:
+    """Join one vehicle's record with its newest values."""
+    vehicle = known.vehicle
+    last_seen = None if live is None else utc(live.ts_ms)
+    return VehicleSummary(
+        id=vehicle.id,
+        name=vehicle.name,
+        plate=vehicle.plate,
+        vin=vehicle.vin,
+        make=vehicle.make,
+        model=vehicle.model,
+        year=vehicle.year,
+        device_id=device,
+        state=state_now(known.state, last_seen, now),
+        last_seen=last_seen,
+        position=None if live is None else position(live),
+        values={} if live is None else {s: live.values[s][0] for s in LIST_SIGNALS if s in live.values},
+        fault_count=known.faults,
+    )
+
+
+def position(live: VehicleNow) -> Position | None:
+    """The newest fix among the newest values."""
+    lat, lon = live.values.get("lat_deg"), live.values.get("lon_deg")
+    if lat is None or lon is None:
+        return None
+
+    def beside(name: str) -> float | None:
+        """A value of about the fix's own time; an older heading points somewhere else."""
+        found = live.values.get(name)
+        return found[0] if found is not None and abs(found[1] - lat[1]) <= 15_000 else None
+
+    speed = beside("speed_kmh")
+    return Position(
+        lat[0], lon[0], beside("heading_deg"), beside("gps_speed_kmh") if speed is None else speed, utc(lat[1])
+    )
+
+
+def current_values(vehicle_id: int, live: VehicleNow | None, now: datetime) -> CurrentValues:
+    """The newest sample of each signal, with its age."""
+    values: list[CurrentValue] = []
+    for signal in catalogue().signals if live is not None else ():
+        assert live is not None
+        found = live.values.get(signal.name)
+        if found is None:
+            continue
+        raw, ts_ms = found
+        age_s = max(0.0, now.timestamp() - ts_ms / 1000)
+        values.append(
+            CurrentValue(
+                signal=signal.name,
+                value=bool(raw) if signal.type == "boolean" else raw,
+                unit=signal.unit,
+                ts=utc(ts_ms),
+                age_s=round(age_s, 1),
+                is_stale=age_s > signal.stale_s,
+                text=signal.text,
+            )
+        )
+    return CurrentValues(vehicle_id, values)
+
+
+def utc(ts_ms: int) -> datetime:
+    """Milliseconds since 1970 as an aware instant."""
+    return datetime.fromtimestamp(ts_ms / 1000, UTC)
+
+
+Clock = Callable[[], datetime]
