@@ -1,0 +1,29 @@
+"""The slice of the device's configuration that belongs to the OBD sensor."""
+
+from typing import Annotated
+
+import msgspec
+
+Volts = Annotated[float, msgspec.Meta(ge=0, le=60)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class ObdConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `[obd]`. Defaults fit a 12 V vehicle; voltages are doubled by themselves on a 24 V one."""
+
+    enabled: bool = True
+    port: str = "/dev/milepost-obd"  # a device file, or socket://host:port
+    baud: Annotated[int, msgspec.Meta(ge=0)] = 0  # 0: try the usual ones, remember what worked
+    state_path: str | None = None  # what was learned of adapter and vehicle; None: learn anew each time
+    deadline_s: Annotated[float, msgspec.Meta(gt=0.2, le=2)] = 2.0  # of one exchange with the adapter
+    search_deadline_s: Annotated[float, msgspec.Meta(gt=0, le=15)] = 12.0  # of a protocol search it has announced
+    periods_s: dict[str, Seconds] = {}  # by signal name, over the catalogue's
+    skip: tuple[str, ...] = ()  # signals never to be asked for
+    dtc_period_s: Seconds = 60.0
+    voltage_period_s: Seconds = 10.0  # while the vehicle sleeps
+    probe_period_s: Seconds = 300.0  # the longest time between two questions to a sleeping vehicle
+    probe_spacing_s: Seconds = 30.0  # the shortest
+    quiet_after_s: Seconds = 120.0  # engine off that long: stop asking, so that the vehicle can sleep
+    charging_v: Volts = 13.2  # at or above it something charges the battery: the engine runs
+    retry_s: Seconds = 1.0  # first wait before opening the port again; doubles up to
+    retry_max_s: Seconds = 30.0

@@ -1,0 +1,111 @@
+"""What the bytes of a positive answer mean (SAE J1979). Values of mode 01 come from the signal catalogue alone."""
+
+from collections.abc import Iterable, Mapping, Sequence
+import re
+from typing import Literal, NamedTuple
+
+from edge.sensors.obd.answer import Message
+from edge.sensors.obd.errors import BadAnswer
+from sync_protocol.signals import Signal
+
+DtcStatus = Literal["stored", "pending", "permanent"]
+DTC_SERVICES: Mapping[DtcStatus, int] = {"stored": 0x03, "pending": 0x07, "permanent": 0x0A}
+
+_VIN = re.compile(rb"[A-HJ-NPR-Z0-9]{17}")
+
+
+class Dtc(NamedTuple):
+    """A diagnostic trouble code (`P0143`) and the address of the computer that has it."""
+
+    code: str
+    status: DtcStatus
+    ecu: int
+
+
+def by_ecu(found: Iterable[Message]) -> dict[int, bytes]:
+    """One message for each computer; `BadAnswer` when one of them answered twice."""
+    answers: dict[int, bytes] = {}
+    for message in found:
+        if message.ecu in answers:
+            raise BadAnswer(f"two answers of {message.ecu:X}")
+        answers[message.ecu] = message.data
+    return answers
+
+
+def split_pids(data: bytes, asked: Sequence[int], sizes: Mapping[int, int]) -> dict[int, bytes]:
+    """Data bytes by PID of one `41 pid data pid data ...` answer, which may lack PIDs but not have others.
+
+    `BadAnswer` when the bytes do not come out even: then none of them can be trusted.
+    """
+    found: dict[int, bytes] = {}
+    at = 1
+    while at < len(data):
+        pid = data[at]
+        size = sizes.get(pid)
+        if pid not in asked or pid in found or size is None:
+            raise BadAnswer(f"PID {pid:02X} was not asked for")
+        value = data[at + 1 : at + 1 + size]
+        if len(value) != size:
+            raise BadAnswer(f"PID {pid:02X}: {len(value)} bytes, expected {size}")
+        found[pid] = value
+        at += 1 + size
+    if not found:
+        raise BadAnswer("an answer without a PID")
+    return found
+
+
+def raw_values(answers: Mapping[int, bytes], signals: Iterable[Signal]) -> dict[int, int]:
+    """Raw integers by signal id, of the signals whose PID was answered and is not filler."""
+    values = {}
+    for signal in signals:
+        data = answers.get(-1 if signal.pid is None else signal.pid)
+        raw = None if data is None else signal.decode(data)
+        if raw is not None:
+            values[signal.id] = raw
+    return values
+
+
+def supported_pids(base: int, bitmap: bytes) -> set[int]:
+    """PIDs `base + 1` to `base + 32` that the four bytes of PID `base` announce."""
+    bits = int.from_bytes(bitmap, "big")
+    return {base + i for i in range(1, 33) if bits >> (32 - i) & 1}
+
+
+def dtc_codes(messages: Iterable[Message], is_can: bool) -> dict[int, tuple[str, ...]]:
+    """Trouble codes by computer of a mode 03, 07 or 0A answer. On CAN a count goes before them, and must be right."""
+    codes: dict[int, list[str]] = {}
+    for message in messages:
+        body = message.data[1:]
+        if is_can:
+            if message.ecu in codes or not body or len(body) != 1 + 2 * body[0]:
+                raise BadAnswer("count of trouble codes")
+            body = body[1:]
+        elif len(body) % 2 or len(body) > 6:
+            raise BadAnswer("length of trouble codes")
+        pairs = [body[i : i + 2] for i in range(0, len(body), 2)]
+        codes.setdefault(message.ecu, []).extend(_dtc(pair) for pair in pairs if any(pair))
+    return {ecu: tuple(dict.fromkeys(found)) for ecu, found in codes.items()}
+
+
+def _dtc(pair: bytes) -> str:
+    return f"{'PCBU'[pair[0] >> 6]}{pair[0] >> 4 & 3}{pair[0] & 0x0F:X}{pair[1]:02X}"
+
+
+def vin_text(messages: Sequence[Message], is_can: bool) -> str:
+    """The vehicle identification number of a mode 09 PID 02 answer, of the computer with the lowest address."""
+    first = min(message.ecu for message in messages)
+    own = [message.data for message in messages if message.ecu == first]
+    if any(len(data) < 4 or data[1] != 0x02 for data in own):
+        raise BadAnswer("not a vehicle identification number")
+    if is_can:
+        if len(own) != 1 or own[0][2] != 1:
+            raise BadAnswer("count of vehicle identification numbers")
+        text = own[0][3:]
+    else:
+        if [data[2] for data in own] != list(range(1, len(own) + 1)):
+            raise BadAnswer("order of the lines")
+        text = b"".join(data[3:] for data in own)
+    text = text.strip(b"\x00")
+    if not _VIN.fullmatch(text):
+        raise BadAnswer("not a vehicle identification number")
+    return text.decode("ascii")

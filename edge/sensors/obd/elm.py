@@ -1,0 +1,162 @@
+"""One command to an ELM327 and its answer, with a hard deadline, in step with the echo. Knows no vehicle."""
+
+import asyncio
+from contextlib import suppress
+import re
+
+from edge.sensors.obd.answer import Bus, data_lines
+from edge.sensors.obd.errors import AdapterReset, AdapterSilent, BadAnswer, BusError, NotUnderstood, ObdError
+from edge.sensors.obd.port import Port
+
+_PROMPT = b">"
+_NUDGE = b" "  # interrupts a command that runs, and is ignored in one that is being typed
+_NUDGE_S = 0.4
+_ANNOUNCED = ("SEARCHING", "BUS INIT", "BUSINIT")
+_BANNERS = ("ELM327", "LV RESET", "STN1", "STN2")
+_VOLTS = re.compile(r"(\d{1,2}\.\d{1,2})V?")
+
+# Command, and whether an adapter that does not know it can be used. ATM0: no EEPROM write at each protocol change.
+_SETTINGS = (("ATE1", True), ("ATM0", True), ("ATL0", True), ("ATS0", True), ("ATAT1", True), ("ATH1", False))
+
+
+class Elm:
+    """An adapter that has been set up: echo on, headers on. One exchange at a time, whoever asks."""
+
+    def __init__(self, port: Port, deadline_s: float, search_deadline_s: float) -> None:
+        self._port = port
+        self._deadline_s = deadline_s
+        self._search_deadline_s = search_deadline_s
+        self._lock = asyncio.Lock()
+        self._has_echo = True
+        self._is_out_of_step = False
+        self.identity = ""
+        self.has_voltage = True
+
+    @classmethod
+    async def start(cls, port: Port, deadline_s: float, search_deadline_s: float) -> "Elm":
+        """Reset the adapter behind `port`, learn who it is, set it up. `ObdError` when none answers."""
+        elm = cls(port, deadline_s, search_deadline_s)
+        await elm._set_up()
+        return elm
+
+    async def ask(self, command: str, *, may_search: bool = False) -> list[str]:
+        """The lines of the answer to `command`, without echo and prompt.
+
+        Ends within the deadline. Only with `may_search`, and only after the adapter has announced a protocol search
+        or a slow bus initialisation, the search deadline holds instead.
+        """
+        async with self._lock:
+            until = asyncio.get_running_loop().time() + self._deadline_s - _NUDGE_S
+            was_out_of_step, self._is_out_of_step = self._is_out_of_step, True
+            if was_out_of_step:
+                with suppress(AdapterSilent):  # an idle adapter does not answer a nudge; the echo will tell
+                    await self._nudge()
+            self._port.discard()
+            await self._port.write(command.encode("ascii") + b"\r", until)
+            try:
+                text = await self._port.read_until(_PROMPT, until)
+            except AdapterSilent:
+                text = await self._late_answer(may_search, until)
+            self._is_out_of_step = False
+            return self._without_echo(command, text)
+
+    async def request(self, command: str, *, may_search: bool = False) -> list[str]:
+        """As `ask`, for a question to the vehicle: the lines that carry data, or the error that the text stands for."""
+        return data_lines(await self.ask(command, may_search=may_search))
+
+    async def voltage_v(self) -> float | None:
+        """Supply voltage at the connector, or None where the adapter cannot tell. Sends nothing to the vehicle."""
+        if not self.has_voltage:
+            return None
+        lines = await self.ask("ATRV")
+        match = _VOLTS.fullmatch(lines[-1].replace(" ", "").upper()) if lines else None
+        if match is None:
+            if lines == ["?"]:
+                self.has_voltage = False
+                return None
+            raise BadAnswer(f"voltage: {' '.join(lines)[:40]!r}")
+        return float(match[1])
+
+    async def select(self, digit: str) -> None:
+        """Use the protocol of this digit; `0` searches at the next request."""
+        await self._setting(f"ATSP{digit}", is_optional=False)
+
+    async def bus(self) -> Bus:
+        """The protocol in use."""
+        lines = await self.ask("ATDPN")
+        digit = lines[-1].removeprefix("A") if lines else ""
+        if not re.fullmatch(r"[1-9]", digit):
+            raise BadAnswer(f"protocol {' '.join(lines)[:20]!r} is not one for OBD-II")
+        return Bus(digit)
+
+    async def _late_answer(self, may_search: bool, until: float) -> bytes:
+        begun = self._port.unread.decode("ascii", "replace").upper()
+        if may_search and any(word in begun for word in _ANNOUNCED):
+            return await self._port.read_until(_PROMPT, until + self._search_deadline_s - self._deadline_s)
+        await self._nudge()
+        # The nudge came back with a prompt, so the adapter lives; what it printed before is nobody's answer now.
+        self._is_out_of_step = False
+        raise AdapterSilent("no answer within the deadline")
+
+    async def _nudge(self) -> None:
+        until = asyncio.get_running_loop().time() + _NUDGE_S
+        await self._port.write(_NUDGE, until)
+        await self._port.read_until(_PROMPT, until)
+
+    def _without_echo(self, command: str, text: bytes) -> list[str]:
+        try:
+            plain = text.replace(b"\x00", b"").decode("ascii")
+        except UnicodeDecodeError as err:
+            raise BadAnswer("bytes that are not text") from err
+        lines = [line.strip() for line in re.split(r"[\r\n]+", plain)]
+        lines = [line for line in lines if line]
+        if command not in ("ATZ", "ATI") and any(line.startswith(_BANNERS) for line in lines):
+            raise AdapterReset("the adapter started anew: its settings are lost")
+        if not self._has_echo:
+            return lines
+        if not lines or lines[0].replace(" ", "") != command:
+            raise BadAnswer(f"out of step: the echo of {command} is missing")
+        return lines[1:]
+
+    async def _set_up(self) -> None:
+        self._has_echo = False  # unknown until ATE1 has been answered
+        banner = await self._reset()
+        for command, is_optional in _SETTINGS:
+            await self._setting(command, is_optional)
+            if command == "ATE1":
+                self._has_echo = (await self.ask("ATI"))[:1] == ["ATI"]
+        self.identity = " ".join((await self.ask("ATI"))[:1]) or banner
+
+    async def _reset(self) -> str:
+        last: ObdError = AdapterSilent("no answer to a reset")
+        for _ in range(2):  # the first one may end a half-typed command, and be answered with `?`
+            try:
+                lines = [line for line in await self.ask("ATZ") if line not in ("ATZ", "?")]
+            except (AdapterSilent, BadAnswer) as err:
+                last = err
+                continue
+            if lines and not any(line.startswith("AT") for line in lines):
+                return lines[-1]
+        raise last
+
+    async def _setting(self, command: str, is_optional: bool) -> None:
+        lines = await self.ask(command)
+        if lines[-1:] == ["OK"]:
+            return
+        if lines[-1:] == ["?"]:
+            if is_optional:
+                return
+            raise NotUnderstood(f"{command}: ?")
+        raise BadAnswer(f"{command}: {' '.join(lines)[:40]!r}")
+
+
+def is_vehicle_away(error: ObdError) -> bool:
+    """Whether the adapter is well and the vehicle does not answer, as with the ignition off."""
+    return isinstance(error, BusError) and error.kind in (
+        "no_data",
+        "can_error",
+        "bus_init",
+        "unable_to_connect",
+        "bus_error",
+        "feedback_error",
+    )

@@ -1,0 +1,224 @@
+"""The OBD sensor: finds the adapter, then the vehicle, measures, lets it sleep, and starts again when one is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+import random
+
+import structlog
+
+from edge.sensors.base import Fact, LinkState, SensorSink, SensorState
+from edge.sensors.obd.config import ObdConfig
+from edge.sensors.obd.elm import Elm, is_vehicle_away
+from edge.sensors.obd.errors import AdapterLost, ObdError
+from edge.sensors.obd.faults import DtcReport, FaultWatch, read_report
+from edge.sensors.obd.ignition import Ignition
+from edge.sensors.obd.measure import BATTERY, Measuring
+from edge.sensors.obd.memory import MemoryFile
+from edge.sensors.obd.port import Port
+from edge.sensors.obd.vehicle import REQUEST_ERRORS, Vehicle
+
+log = structlog.get_logger(__name__)
+
+_BAUDS = (38_400, 115_200, 9_600, 230_400, 57_600)
+
+
+class ObdSensor:
+    """Reads a vehicle through an ELM327. Values of trouble lamp and code count are those of the engine's computer."""
+
+    name = "obd"
+
+    def __init__(self, config: ObdConfig, clock: Callable[[], int]) -> None:
+        """`clock` gives boot_ms, the milliseconds of CLOCK_BOOTTIME."""
+        self._config = config
+        self._clock = clock
+        self._file = MemoryFile(config.state_path)
+        self._memory = self._file.load()
+        self._faults = FaultWatch(self._memory, config.dtc_period_s, clock)
+        self._ignition = Ignition(config, clock())
+        self._vehicle: Vehicle | None = None
+        self._measuring: Measuring | None = None
+        self._link: LinkState = "closed"
+        self._detail = "not started"
+        self._since_ms = clock()
+        self._rows = 0
+        self._failures = 0
+        self._has_told_connected = False
+        self._battery_period_s = config.periods_s.get(BATTERY.name, BATTERY.period_s)
+
+    def state(self) -> SensorState:
+        """`open` only while a vehicle answers; `closed` while it sleeps; `failing` when something is wrong."""
+        measuring = self._measuring
+        facts: dict[str, Fact] = {
+            "port": self._config.port,
+            "adapter": self._memory.adapter or None,
+            "protocol": None if self._vehicle is None else self._vehicle.bus.name,
+            "battery_v": self._ignition.battery_v,
+            "rows": self._rows + (0 if measuring is None else measuring.rows),
+        }
+        if self._vehicle is not None and measuring is not None:
+            facts["computers"] = len(self._vehicle.supported)
+            facts["signals"] = measuring.signal_count
+            facts["pids_per_request"] = self._vehicle.batch_size
+            facts["last_row_boot_ms"] = measuring.last_row_ms
+            facts["last_error"] = measuring.last_error or None
+            facts.update({f"errors_{kind}": count for kind, count in measuring.errors.items()})
+        return SensorState(self._link, self._detail, self._since_ms, facts)
+
+    async def run(self, sink: SensorSink) -> None:
+        """Measure until cancelled. Every loss ends in another attempt, after a wait that doubles and is jittered."""
+        while True:
+            try:
+                async with self._adapter() as elm:
+                    await self._use(elm, sink)
+            except ObdError as err:
+                self._lose(sink, "adapter_lost", "failing", str(err))
+            except asyncio.CancelledError:
+                self._become("closed", "stopped")
+                raise
+            wait_s = min(self._config.retry_max_s, self._config.retry_s * 2 ** min(self._failures, 10))
+            self._failures += 1
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
+
+    async def read_dtcs(self) -> DtcReport:
+        """Read the trouble codes now, between two rounds. `ObdError` when stored codes cannot be read."""
+        return await read_report(self._answering())
+
+    async def read_vin(self) -> str:
+        """Read the vehicle identification number now. `ObdError` when the vehicle does not tell it."""
+        return await self._answering().vin()
+
+    def _answering(self) -> Vehicle:
+        if self._vehicle is None:
+            raise ObdError(f"no vehicle answers: {self._detail}")
+        return self._vehicle
+
+    @asynccontextmanager
+    async def _adapter(self) -> AsyncIterator[Elm]:
+        port, elm = await self._open()
+        try:
+            yield elm
+        finally:
+            self._end_stay()
+            await port.close()
+
+    async def _open(self) -> tuple[Port, Elm]:
+        config, memory = self._config, self._memory
+        if self._link != "failing":
+            self._become("opening", f"opening {config.port}")
+        bauds = (config.baud,) if config.baud else tuple(dict.fromkeys((memory.baud or _BAUDS[0], *_BAUDS)))
+        if "://" in config.port:
+            bauds = bauds[:1]
+        error: ObdError = AdapterLost("no speed to try")
+        for baud in bauds:
+            port = await Port.open(config.port, baud, config.deadline_s)
+            try:
+                elm = await Elm.start(port, config.deadline_s, config.search_deadline_s)
+            except ObdError as err:
+                await port.close()
+                if isinstance(err, AdapterLost):
+                    raise
+                error = err
+            except asyncio.CancelledError:
+                await port.close()
+                raise
+            else:
+                memory.baud = baud
+                memory.know_adapter(elm.identity)
+                await self._file.save(memory)
+                return port, elm
+        raise error
+
+    async def _use(self, elm: Elm, sink: SensorSink) -> None:
+        must_be_used = False
+        while True:
+            vehicle = await self._wait_for_vehicle(elm, sink, must_be_used)
+            reason = await self._stay(elm, vehicle, sink)
+            self._lose(sink, reason, "closed", f"vehicle left alone: {reason}")
+            must_be_used = reason == "ignition_off"
+
+    async def _stay(self, elm: Elm, vehicle: Vehicle, sink: SensorSink) -> str:
+        measuring = Measuring(self._config, elm, vehicle, self._memory, self._ignition, self._faults, self._clock)
+        self._vehicle, self._measuring = vehicle, measuring
+        self._ignition.woke(self._clock())
+        self._faults.connected()
+        self._become("open", f"{vehicle.bus.name}, {measuring.signal_count} signals")
+        self._has_told_connected = True
+        self._failures = 0
+        sink.event("obd_connected", self._clock(), {"protocol": vehicle.bus.name, "adapter": elm.identity})
+        log.info("obd_connected", protocol=vehicle.bus.name, adapter=elm.identity, signals=measuring.signal_count)
+        await self._file.save(self._memory)
+        try:
+            return await measuring.run(sink)
+        finally:
+            await self._file.save(self._memory)
+
+    async def _wait_for_vehicle(self, elm: Elm, sink: SensorSink, must_be_used: bool) -> Vehicle:
+        """Ask once, then rest: poll the adapter's voltage, and ask again when that or time speaks for it."""
+        ignition, period_ms = self._ignition, max(1, round(self._config.voltage_period_s * 1000))
+        ignition.saw_voltage(await elm.voltage_v(), self._clock())
+        if not must_be_used:
+            found = await self._ask_vehicle(elm, must_be_used)
+            if found is not None:
+                return found
+        ignition.asked(self._clock())
+        while True:
+            now_ms = self._clock()
+            instant_ms = (now_ms // period_ms + 1) * period_ms
+            await asyncio.sleep((instant_ms - now_ms) / 1000)
+            battery_v = await elm.voltage_v()
+            ignition.saw_voltage(battery_v, instant_ms)
+            if battery_v is not None:
+                sink.row(f"obd_{self._battery_period_s:g}s", instant_ms, {BATTERY.id: BATTERY.raw(battery_v)})
+                self._rows += 1
+                self._failures = 0
+            if ignition.should_ask(self._clock()):
+                found = await self._ask_vehicle(elm, must_be_used)
+                ignition.asked(self._clock())
+                if found is not None:
+                    return found
+
+    async def _ask_vehicle(self, elm: Elm, must_be_used: bool) -> Vehicle | None:
+        # Searching is loud on the bus: at the first contact, and when the engine runs but the known protocol is mute.
+        may_search = not self._memory.protocol or self._ignition.is_charging
+        try:
+            vehicle = await Vehicle.find(elm, self._memory, may_search=may_search)
+            await vehicle.learn_batching()
+            if must_be_used and not self._ignition.is_charging and not await self._is_used(vehicle):
+                self._become("closed", "vehicle rests: engine off")
+                return None
+        except REQUEST_ERRORS as err:
+            if not is_vehicle_away(err):
+                raise  # the adapter is confused: set it up anew
+            if self._ignition.is_charging:
+                self._become("failing", f"the engine runs but no computer answers: {err}")
+            else:
+                self._become("closed", f"vehicle asleep: {err}")
+            return None
+        return vehicle
+
+    async def _is_used(self, vehicle: Vehicle) -> bool:
+        for pid in (0x0C, 0x0D):
+            if pid in vehicle.owner and any((await vehicle.read((pid,)))[pid]):
+                return True
+        return False
+
+    def _lose(self, sink: SensorSink, reason: str, link: LinkState, detail: str) -> None:
+        if self._has_told_connected:
+            sink.event("obd_lost", self._clock(), {"reason": reason})
+            log.info("obd_lost", reason=reason, detail=detail)
+        elif link == "failing" and self._link != "failing":
+            log.warning("obd_unavailable", reason=detail)
+        self._has_told_connected = False
+        self._end_stay()
+        self._become(link, detail)
+
+    def _end_stay(self) -> None:
+        if self._measuring is not None:
+            self._rows += self._measuring.rows
+        self._vehicle = self._measuring = None
+
+    def _become(self, link: LinkState, detail: str) -> None:
+        if link != self._link:
+            self._since_ms = self._clock()
+        self._link, self._detail = link, detail

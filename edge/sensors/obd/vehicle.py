@@ -1,0 +1,169 @@
+"""The engine computers behind an adapter: which there are, what they support, and asking them several PIDs at once."""
+
+from collections.abc import Sequence
+
+from edge.sensors.obd.answer import Bus, Message, messages, positive
+from edge.sensors.obd.decode import (
+    DTC_SERVICES,
+    DtcStatus,
+    by_ecu,
+    dtc_codes,
+    split_pids,
+    supported_pids,
+    vin_text,
+)
+from edge.sensors.obd.elm import Elm
+from edge.sensors.obd.errors import (
+    BadAnswer,
+    BusError,
+    NegativeAnswer,
+    NotUnderstood,
+)
+from edge.sensors.obd.memory import Memory
+from edge.sensors.obd.schedule import owners
+from sync_protocol.signals import catalogue
+
+MAX_PIDS = 6  # SAE J1979: as many fit one CAN frame
+_LAST_BASE = 0xA0
+_SAME_COUNTS = 3  # frame counts in a row that must agree before one is foretold
+_STRIKES = 2
+
+# What spoils one request but not the connection to the adapter.
+REQUEST_ERRORS = (BusError, NegativeAnswer, NotUnderstood, BadAnswer)
+
+
+class Vehicle:
+    """A vehicle that answers. Made by `find`; valid until the adapter is lost or the vehicle falls asleep."""
+
+    def __init__(self, elm: Elm, bus: Bus, memory: Memory) -> None:
+        self._elm = elm
+        self._memory = memory
+        self.bus = bus
+        self.supported: dict[int, frozenset[int]] = {}
+        self.owner: dict[int, int] = {}
+        self._sizes = dict(catalogue().pid_bytes)
+        self._counts: dict[str, tuple[int, int]] = {}  # by request: frames of the answer, and how often in a row
+        self._count_strikes = 0
+
+    @classmethod
+    async def find(cls, elm: Elm, memory: Memory, *, may_search: bool) -> "Vehicle":
+        """Get an answer to `0100` by the remembered protocol, or else by a search if `may_search`.
+
+        `ObdError` when the vehicle does not answer. Only an answer makes a vehicle: an adapter's OK does not.
+        """
+        if not memory.protocol and not may_search:
+            raise BusError("unable_to_connect", "no protocol known, and no search wanted")
+        if memory.protocol:
+            await elm.select(memory.protocol)
+            try:
+                # A cold bus may need the slow initialisation again, which the adapter announces.
+                lines = await elm.request("0100", may_search=True)
+                return await cls._discovered(elm, Bus(memory.protocol), memory, lines)
+            except REQUEST_ERRORS:
+                if not may_search:
+                    raise
+        await elm.select("0")
+        lines = await elm.request("0100", may_search=True)
+        bus = await elm.bus()
+        vehicle = await cls._discovered(elm, bus, memory, lines)
+        memory.protocol = bus.digit
+        return vehicle
+
+    @classmethod
+    async def _discovered(cls, elm: Elm, bus: Bus, memory: Memory, lines: Sequence[str]) -> "Vehicle":
+        vehicle = cls(elm, bus, memory)
+        found = positive(messages(lines, bus), 0x01)
+        supported: dict[int, set[int]] = {}
+        for base in range(0x00, _LAST_BASE + 1, 0x20):
+            if base:
+                if not any(base in pids for pids in supported.values()):
+                    break
+                try:
+                    found = await vehicle._again(f"01{base:02X}")
+                except (BusError, NegativeAnswer):
+                    break  # announced, but not there
+            for ecu, data in by_ecu(found).items():
+                bitmap = split_pids(data, (base,), vehicle._sizes)[base]
+                supported.setdefault(ecu, set()).update(supported_pids(base, bitmap))
+        vehicle.supported = {ecu: frozenset(pids) for ecu, pids in supported.items()}
+        vehicle.owner = owners(supported)
+        if 0x1D in vehicle.owner and 0x13 not in vehicle.owner:
+            vehicle._sizes.update(dict.fromkeys((0x06, 0x07, 0x08, 0x09), 2))  # SAE J1979: banks 3 and 4 follow
+        return vehicle
+
+    async def _again(self, request: str) -> list[Message]:
+        try:
+            return await self._ask(request, 0x01)
+        except REQUEST_ERRORS:
+            # A bitmap that is overlooked costs its signals until the next connection: worth a second question.
+            return await self._ask(request, 0x01)
+
+    @property
+    def batch_size(self) -> int:
+        """How many PIDs fit one request here."""
+        return MAX_PIDS if self.bus.is_can and self._memory.has_multi_pid else 1
+
+    async def learn_batching(self) -> None:
+        """Find out, once for an adapter, whether it passes several PIDs in one request."""
+        pids = [pid for pid in self.owner if pid in self._sizes and pid % 0x20]
+        same = [pid for pid in pids if self.owner[pid] == self.owner[pids[0]]][:2] if pids else []
+        if not self.bus.is_can or self._memory.has_multi_pid is not None or len(same) < 2:
+            return
+        try:
+            self._memory.has_multi_pid = len(await self.read(same)) == len(same)
+        except (BadAnswer, NotUnderstood, NegativeAnswer):
+            self._memory.has_multi_pid = False
+        except BusError:
+            # NO DATA may be the adapter's way to refuse, or the vehicle's to fall asleep: ask for one to tell.
+            await self.read(same[:1])
+            self._memory.has_multi_pid = False
+
+    async def read(self, pids: Sequence[int]) -> dict[int, bytes]:
+        """Data bytes by PID; one request, answered by the owner of the first PID. May lack PIDs, never has others."""
+        owner = self.owner[pids[0]]
+        found = await self._ask("01" + "".join(f"{pid:02X}" for pid in pids), 0x01, is_counted=True)
+        data = by_ecu(found).get(owner)
+        if data is None:
+            raise BusError("no_data", f"no answer of {owner:X}")
+        return split_pids(data, pids, self._sizes)
+
+    async def vin(self) -> str:
+        """The vehicle identification number; `ObdError` when the vehicle does not tell it."""
+        return vin_text(await self._ask("0902", 0x09), self.bus.is_can)
+
+    async def dtcs(self, status: DtcStatus) -> dict[int, tuple[str, ...]]:
+        """Trouble codes by computer. An empty tuple is that computer's word that it has none; silence is an error."""
+        service = DTC_SERVICES[status]
+        return dtc_codes(await self._ask(f"{service:02X}", service), self.bus.is_can)
+
+    async def _ask(self, request: str, service: int, *, is_counted: bool = False) -> list[Message]:
+        count = self._foretold(request) if is_counted else None
+        if count is not None:
+            try:
+                found = positive(messages(await self._elm.request(f"{request}{count:X}"), self.bus), service)
+            except REQUEST_ERRORS:
+                found = await self._ask(request, service)  # if this fails too, the count was not to blame
+                self._strike(request)
+                return found
+            self._memory.has_frame_count = True
+            self._count_strikes = 0
+            return found
+        lines = await self._elm.request(request)
+        found = positive(messages(lines, self.bus), service)
+        if is_counted:
+            frames, times = self._counts.get(request, (0, 0))
+            self._counts[request] = (len(lines), times + 1 if frames == len(lines) else 1)
+        return found
+
+    def _foretold(self, request: str) -> int | None:
+        """How many frames the answer will have, so that the adapter need not wait for more; None when not known."""
+        frames, times = self._counts.get(request, (0, 0))
+        if self._memory.has_frame_count is False or times < _SAME_COUNTS or not 1 <= frames <= 0x0F:
+            return None
+        return frames
+
+    def _strike(self, request: str) -> None:
+        del self._counts[request]
+        self._count_strikes += 1
+        if self._count_strikes >= _STRIKES:
+            self._memory.has_frame_count = False
