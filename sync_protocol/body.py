@@ -92,7 +92,7 @@ def signal_tables() -> SignalTables:
 
 
 def write_body(meta: bytes, groups: Sequence[GroupLike], first_ms: int) -> bytes:
-    """The body, not compressed. ValueError when a group is empty, its ids or instants do not rise, or shapes differ."""
+    """The body, not compressed, of groups that `check_groups` let pass."""
     out = bytearray(_varint(len(meta)) + meta + _varint(len(groups)))
     tables = signal_tables()
     flats: list[Ints] = []
@@ -100,7 +100,6 @@ def write_body(meta: bytes, groups: Sequence[GroupLike], first_ms: int) -> bytes
     columns: list[NDArray[np.int64]] = []
     absent: list[NDArray[np.bool_]] = []
     for group in groups:
-        _check(group, tables.known)
         is_full = bool(group.present.all())
         if not is_full:
             absent.append(group.present.ravel())
@@ -131,12 +130,20 @@ def write_body(meta: bytes, groups: Sequence[GroupLike], first_ms: int) -> bytes
     return bytes(out)
 
 
-def _check(group: GroupLike, known: frozenset[int]) -> None:
+def check_groups(groups: Sequence[GroupLike]) -> None:
+    """ValueError when a group is empty, its shapes differ, its ids or instants do not rise, or two share a signal."""
+    known = set(signal_tables().known)
+    for group in groups:
+        _check(group, known)
+        known.difference_update(group.signal_ids)
+
+
+def _check(group: GroupLike, known: set[int]) -> None:
     ids, shape = group.signal_ids, (len(group.signal_ids), len(group.times_ms))
     if not all(shape) or group.values.shape != shape or group.present.shape != shape:
         raise ValueError(f"group {ids}: expected values and presence of shape {shape}, none of it 0")
     if any(a >= b for a, b in pairwise(ids)) or not known.issuperset(ids):
-        raise ValueError(f"group {ids}: expected rising ids of the catalogue")
+        raise ValueError(f"group {ids}: expected rising ids of the catalogue, each in one group")
     if (np.diff(group.times_ms) <= 0).any():
         raise ValueError(f"group {ids}: expected rising instants")
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sync_protocol import compression
-from sync_protocol.body import Parsed, parse_body, write_body
+from sync_protocol.body import Parsed, check_groups, parse_body, write_body
 from sync_protocol.errors import MilepostError, Rejected, Unavailable
 from sync_protocol.header import (
     HEADER_BYTES,
@@ -93,6 +93,7 @@ def encode(
     """
     meta = meta or Meta()
     samples = sum(int(np.count_nonzero(group.present)) for group in groups)
+    check_groups(groups)
     times = _time_span(groups, meta)
     body = write_body(encode_meta(meta), groups, times[0])
     if samples > MAX_SAMPLES or len(meta.events) > MAX_EVENTS or len(body) > MAX_BODY_BYTES:
@@ -115,13 +116,15 @@ def encode(
 
 
 def _time_span(groups: Sequence[Group], meta: Meta) -> tuple[int, int]:
-    firsts = [int(g.times_ms[0]) for g in groups] + [e.boot_ms for e in meta.events]
-    lasts = [int(g.times_ms[-1]) for g in groups] + [e.boot_ms for e in meta.events]
-    firsts += [a.boot_ms for a in meta.anchors] + [m.first_ms for m in meta.marks]
-    lasts += [a.boot_ms for a in meta.anchors] + [m.last_ms for m in meta.marks]
-    if not firsts:
+    times = [int(t) for g in groups for t in (g.times_ms[0], g.times_ms[-1])]
+    times += [event.boot_ms for event in meta.events] + [anchor.boot_ms for anchor in meta.anchors]
+    times += [t for mark in meta.marks for t in (mark.first_ms, mark.last_ms)]
+    if not times:
         raise ValueError("an empty frame: expected a sample, an event, an anchor or a mark")
-    return min(firsts), max(lasts)
+    first, last = min(times), max(times)
+    if first < 0 or first >= 1 << 48 or last - first >= 1 << 32:
+        raise ValueError(f"device times {first} to {last} ms: expected 0 to 2**48, within 49 days of each other")
+    return first, last
 
 
 def decode(data: bytes) -> Frame:

@@ -35,6 +35,9 @@ def decompress(coding: int, sent: bytes, body_bytes: int) -> bytes:
     if coding != ZSTD and _dictionary(coding - ZSTD) is None:
         raise Unavailable(f"compression dictionary {coding - ZSTD} is not known here")
     try:
+        declared = zstandard.get_frame_parameters(sent, format=zstandard.FORMAT_ZSTD1_MAGICLESS).content_size
+        if declared not in (zstandard.CONTENTSIZE_UNKNOWN, body_bytes):  # zstd would allocate what it declares
+            raise Rejected(f"zstd declares {declared} bytes: header says {body_bytes}")
         body: bytes = _decompressor(coding).decompress(sent, max_output_size=body_bytes, allow_extra_data=False)
     except (zstandard.ZstdError, ValueError) as err:
         raise Rejected(f"body does not decompress: {err}") from err

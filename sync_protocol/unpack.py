@@ -130,8 +130,9 @@ def _varints_of(data: NDArray[np.uint8], sizes: Ints, expected: Ints) -> tuple[I
     is_wrong = np.diff(np.searchsorted(ends, stops), prepend=0) != expected
     some = np.flatnonzero(sizes)
     is_wrong[some[data[stops[some] - 1] >= 0x80]] = True
-    too_long = ends[np.diff(ends, prepend=-1) > MAX_VARINT_BYTES]
-    is_wrong[np.searchsorted(stops, too_long, side="right")] = True
+    if not is_wrong.any():  # else an open end would run on into the next frame and spoil it as well
+        too_long = ends[np.diff(ends, prepend=-1) > MAX_VARINT_BYTES]
+        is_wrong[np.searchsorted(stops, too_long, side="right")] = True
     return values, is_wrong
 
 
