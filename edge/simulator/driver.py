@@ -44,7 +44,7 @@ class Driver:
         if self.phase == "driving":
             return self._drive(dt_s, speed_ms, distance_m)
         self._left_s -= dt_s
-        if self._left_s <= 0:
+        if self._left_s <= 0 and not (self.is_held and self.phase == "parked"):
             self._next_phase()
         return Demand(
             -self._brake_ms2,
