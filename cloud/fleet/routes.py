@@ -27,6 +27,7 @@ from cloud.fleet.service import Fleet
 from cloud.fleet.tables import Fault, Vehicle, VehicleState
 from cloud.fleet.trouble_codes import text_of
 from cloud.http.parameters import PageKey, read_cursor, span, write_cursor
+from cloud.http.problem import PROBLEMS
 from sync_protocol.errors import NotFound
 
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows of a page")]
@@ -36,7 +37,7 @@ Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the pa
 Search = Annotated[str | None, QueryParameter(max_length=80, description="Part of name, plate, VIN, make or model")]
 
 
-@get("/vehicles", tags=["vehicles"])
+@get("/vehicles", responses=PROBLEMS, tags=["vehicles"])
 async def list_vehicles(
     fleet: NamedDependency[Fleet], limit: Limit = 100, cursor: Cursor = None, q: Search = None
 ) -> VehiclePage:
@@ -49,13 +50,13 @@ async def list_vehicles(
     return VehiclePage(items, write_cursor(PageKey(items[-1].name, items[-1].id)) if more else None)
 
 
-@get("/vehicles/{vehicle_id:int}", tags=["vehicles"])
+@get("/vehicles/{vehicle_id:int}", responses=PROBLEMS, tags=["vehicles"])
 async def get_vehicle(fleet: NamedDependency[Fleet], vehicle_id: FromPath[int]) -> VehicleSummary:
     """One vehicle."""
     return await _summary(fleet, vehicle_id)
 
 
-@patch("/vehicles/{vehicle_id:int}", tags=["vehicles"])
+@patch("/vehicles/{vehicle_id:int}", responses=PROBLEMS, tags=["vehicles"])
 async def change_vehicle(
     fleet: NamedDependency[Fleet], vehicle_id: FromPath[int], data: JSONBody[VehicleChange]
 ) -> VehicleSummary:
@@ -73,14 +74,14 @@ async def change_vehicle(
     return await _summary(fleet, vehicle_id)
 
 
-@get("/vehicles/{vehicle_id:int}/state", tags=["vehicles"])
+@get("/vehicles/{vehicle_id:int}/state", responses=PROBLEMS, tags=["vehicles"])
 async def get_current_values(fleet: NamedDependency[Fleet], vehicle_id: FromPath[int]) -> CurrentValues:
     """The newest sample of each signal, with its age."""
     await fleet.vehicle(vehicle_id)
     return vehicles.current_values(vehicle_id, fleet.live.now(vehicle_id), fleet.clock())
 
 
-@get("/vehicles/{vehicle_id:int}/states", tags=["vehicles"])
+@get("/vehicles/{vehicle_id:int}/states", responses=PROBLEMS, tags=["vehicles"])
 async def list_states(
     fleet: NamedDependency[Fleet], vehicle_id: FromPath[int], from_: From = None, to: To = None
 ) -> States:
@@ -103,7 +104,7 @@ async def list_states(
     return States(await fleet.db.run(read))
 
 
-@get("/vehicles/{vehicle_id:int}/faults", tags=["vehicles"])
+@get("/vehicles/{vehicle_id:int}/faults", responses=PROBLEMS, tags=["vehicles"])
 async def list_faults(
     fleet: NamedDependency[Fleet], vehicle_id: FromPath[int], active: FromQuery[bool | None] = None
 ) -> Faults:
@@ -125,7 +126,7 @@ async def list_faults(
     return Faults(await fleet.db.run(read))
 
 
-@post("/vehicles/{vehicle_id:int}/watch", status_code=202, tags=["vehicles"])
+@post("/vehicles/{vehicle_id:int}/watch", status_code=202, responses=PROBLEMS, tags=["vehicles"])
 async def watch_vehicle(fleet: NamedDependency[Fleet], vehicle_id: FromPath[int]) -> Lease:
     """Ask the vehicle for a frame a second while somebody looks; renew before the lease ends."""
     await fleet.vehicle(vehicle_id)

@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
+from litestar.openapi.datastructures import ResponseSpec
 import msgspec
 import structlog
 
@@ -40,6 +41,13 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str
     instance: str
     errors: tuple[Fault, ...] = ()
+
+
+PROBLEMS = {
+    400: ResponseSpec(Problem, generate_examples=False, description="The request is wrong", media_type=MEDIA_TYPE),
+    404: ResponseSpec(Problem, generate_examples=False, description="There is no such thing", media_type=MEDIA_TYPE),
+}
+"""For the OpenAPI description of every route."""
 
 
 class InvalidInput(Invalid):

@@ -1,0 +1,44 @@
+"""The Litestar application: routes, errors, OpenAPI."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ControllerRouterHandler
+
+from cloud.http.problem import problem_response
+from sync_protocol.errors import MilepostError
+
+PREFIX = "/api/v1"
+
+
+def make_api(
+    version: str,
+    v1: Sequence[ControllerRouterHandler],
+    operations: Sequence[ControllerRouterHandler],
+    dependencies: Mapping[str, Callable[[], Any]],
+) -> Litestar:
+    """The API with `v1` below /api/v1 and `operations` (health, metrics) beside it."""
+    return Litestar(
+        [Router(PREFIX, route_handlers=list(v1)), *operations],
+        dependencies={name: Provide(make, sync_to_thread=False) for name, make in dependencies.items()},
+        exception_handlers={
+            MilepostError: problem_response,
+            HTTPException: problem_response,
+            Exception: problem_response,
+        },
+        openapi_config=OpenAPIConfig(
+            title="Milepost",
+            version=version,
+            description="Fleet telematics: nothing measured is lost, nothing is counted twice. Errors are RFC 9457.",
+            use_handler_docstrings=True,
+            path="/schema",
+            render_plugins=[JsonRenderPlugin()],
+        ),
+        request_max_body_size=64 * 1024,
+        logging_config=None,
+    )
