@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from sync_protocol.messages import Event, Hello
+from sync_protocol.header import Header
+from sync_protocol.messages import Event, Hello, Meta
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ class DeviceRef(msgspec.Struct, frozen=True):
 
 
 class Registry(Protocol):
-    """Who is who. Implemented over the relational database, cached; called from ingest's threads, must not block long."""
+    """Who is who, over the relational database. Called for every frame by ingest's threads: answers from memory."""
 
     def device(self, tenant: str, name: str) -> DeviceRef | None:
         """The device behind a subject; registered on sight when the configuration says so, else None."""
@@ -61,6 +62,109 @@ class Order(NamedTuple):
     seq: int
 
 
+class FrameRow(NamedTuple):
+    """A frame that ingest accepted: new in its stream, decodable. `data` is the whole frame as it was sent."""
+
+    device: DeviceRef
+    stream_no: int
+    header: Header
+    meta: Meta
+    crc: int
+    received_us: int
+    data: bytes
+
+
+class Samples(NamedTuple):
+    """Samples of several frames in long form, as `sync_protocol.codec.Chunk` has them.
+
+    row_frame, row_ms: (R,) frame (a position in some list) and device time of each row; frames in order.
+    cell_row, cell_signal, cell_raw: (C,) row, signal id and raw value of each sample.
+    """
+
+    row_frame: NDArray[np.int32]
+    row_ms: NDArray[np.int64]
+    cell_row: NDArray[np.int32]
+    cell_signal: NDArray[np.int16]
+    cell_raw: NDArray[np.int64]
+
+
+class StreamRow(NamedTuple):
+    """What is known of a stream beside its ranges."""
+
+    stream_no: int
+    tenant_id: int
+    device_id: int
+    stream_id: bytes
+    first_seen_us: int
+    last_seen_us: int
+    is_active: bool
+
+
+RangeState = Literal["stored", "lost", "quarantined", "forked", "spoken_of"]
+
+
+class RangeRow(NamedTuple):
+    """Sequence numbers of a stream that are in one state. `spoken_of` is 1 to the highest number anyone has named."""
+
+    stream_no: int
+    state: RangeState
+    first: int
+    last: int
+    reason: str | None
+
+
+class AnchorRow(NamedTuple):
+    """A time anchor as it stands in the store; `seq` is 0 when no frame carried it."""
+
+    stream_no: int
+    boot: int
+    seq: int
+    boot_ms: int
+    utc_ms: int
+    source: TimeSource
+    uncertainty_ms: int
+
+
+QuarantineKind = Literal["undecodable", "fork", "foreign_stream", "unavailable", "bad_hello"]
+
+
+class QuarantineRow(NamedTuple):
+    """Bytes that are not a stored frame, kept as they came. `stream_no` and `seq` where their header could be read."""
+
+    device: DeviceRef
+    stream_no: int | None
+    seq: int | None
+    crc: int
+    kind: QuarantineKind
+    reason: str
+    received_us: int
+    data: bytes
+
+
+class AlertRow(NamedTuple):
+    """A limit that a device ran into."""
+
+    device: DeviceRef
+    kind: str
+    detail: str
+    seen_us: int
+
+
+class Batch(NamedTuple):
+    """One commit: everything that messages up to a point changed. `ranges` replace what their streams had before."""
+
+    frames: Sequence[FrameRow]
+    samples: Samples
+    streams: Sequence[StreamRow]
+    boots: Sequence[tuple[int, int, int, int]]
+    """(stream_no, boot, first seq seen, received_us) of boots that are new."""
+    ranges: Mapping[int, Sequence[RangeRow]]
+    anchors: Sequence[AnchorRow]
+    quarantined: Sequence[QuarantineRow]
+    alerts: Sequence[AlertRow]
+    live: Sequence["LiveUpdate"]
+
+
 class LiveUpdate(NamedTuple):
     """The newest values that one frame brings for a vehicle: {signal name: (value in its unit, ts_ms)}."""
 
@@ -70,6 +174,34 @@ class LiveUpdate(NamedTuple):
     order: Order
     ts_ms: int
     values: Mapping[str, tuple[float, int]]
+
+
+class Latest:
+    """The newest value of every signal of one vehicle: {signal name: (value, ts_ms)}."""
+
+    __slots__ = ("device_id", "order", "tenant_id", "ts_ms", "values", "vehicle_id")
+
+    def __init__(self, first: LiveUpdate) -> None:
+        self.tenant_id = first.tenant_id
+        self.vehicle_id = first.vehicle_id
+        self.device_id = first.device_id
+        self.order = first.order
+        self.ts_ms = first.ts_ms
+        self.values: dict[str, tuple[float, int]] = dict(first.values)
+
+    def apply(self, update: LiveUpdate) -> bool:
+        """Take in an update. A late one (of an earlier frame) only fills in signals never heard of; False then."""
+        if update.order <= self.order and update.device_id == self.device_id:
+            for name, read in update.values.items():
+                self.values.setdefault(name, read)
+            return False
+        self.device_id, self.order, self.ts_ms = update.device_id, update.order, update.ts_ms
+        self.values.update(update.values)
+        return True
+
+    def update(self) -> LiveUpdate:
+        """All of it as one update."""
+        return LiveUpdate(self.tenant_id, self.vehicle_id, self.device_id, self.order, self.ts_ms, self.values)
 
 
 class DerivedFrame(NamedTuple):
@@ -112,7 +244,7 @@ class Step(Protocol):
         ...
 
     def rewind(self, state: Any, device_id: int, session: Session) -> None:
-        """Take back every output of this device that was made after `state`, so that the session shows what it did then."""
+        """Take back every output of this device that was made after `state`."""
         ...
 
 

@@ -1,0 +1,1 @@
+"""The engine that turns frames, in sequence order and exactly once, into what happened."""

@@ -1,0 +1,160 @@
+"""Drives the pipeline: a short window for decoding and the live view, a long one for commits; then acknowledges.
+
+One task fills windows and starts commits, one finishes them in order. A commit that fails ends both: the ledger in
+memory is then ahead of the store, and only a restart makes them equal again.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+import time
+
+from nats.aio.client import Client
+import structlog
+
+from cloud.config import IngestConfig
+from cloud.facts import LiveUpdate, Registry
+from cloud.ingest.acks import Acks
+from cloud.ingest.broker import Broker
+from cloud.ingest.counters import IngestCounters
+from cloud.ingest.pipeline import Committing, Message, Pipeline, TelemetryWriter
+from cloud.ingest.source import Source, connect, ensure_stream
+
+log = structlog.get_logger()
+
+_COMMITS_UNDER_WAY = 2
+_IDLE_S = 0.1
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+class Ingest:
+    """From the broker to committed rows and acknowledged devices."""
+
+    def __init__(
+        self,
+        config: IngestConfig,
+        broker: Broker,
+        registry: Registry,
+        writer: TelemetryWriter,
+        *,
+        on_live: Callable[[Sequence[LiveUpdate]], None] = lambda _updates: None,
+        on_commit: Callable[[frozenset[int]], None] = lambda _device_ids: None,
+    ) -> None:
+        self._config = config
+        self._broker = broker
+        self._on_live = on_live
+        self._on_commit = on_commit
+        self._acks = Acks(config.ack_frames, config.ack_delay_s)
+        self._decode = ThreadPoolExecutor(1, thread_name_prefix="ingest-decode")
+        self._client: Client | None = None
+        self._under_way: asyncio.Queue[tuple[Committing, str]] = asyncio.Queue(_COMMITS_UNDER_WAY)
+        self._injected: list[Message] = []
+        self.pipeline = Pipeline(config.limits, registry, writer, _now_us)
+        self.lag_s = 0.0
+        self.is_ready = asyncio.Event()
+
+    @property
+    def counters(self) -> IngestCounters:
+        """What happened so far."""
+        return self.pipeline.counters
+
+    async def publish(self, subject: str, data: bytes) -> None:
+        """Send something down to a device; lost when the device does not listen."""
+        if self._client is not None and self._client.is_connected:
+            await self._client.publish(subject, data)
+
+    async def run(self) -> None:
+        """Run until cancelled. What is not committed then will be delivered again."""
+        self._client = await connect(self._broker.url, "milepost-ingest", self._broker.credentials())
+        await ensure_stream(self._client, self._broker.stream_bytes())
+        source = Source(self._client, self._config.commit_frames * 2)
+        await source.start()
+        self.is_ready.set()
+        log.info("ingest_started", streams=sum(1 for _ in self.pipeline.book.streams()))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._fill(source))
+                group.create_task(self._finish(source))
+                group.create_task(self._acknowledge())
+                group.create_task(self._mend_stream())
+        finally:
+            self.is_ready.clear()
+            self._decode.shutdown(wait=True)
+            await source.stop()
+            await self._client.close()
+            log.info("ingest_stopped", stored=self.counters.stored)
+
+    def replay(self, messages: Sequence[Message]) -> None:
+        """Put messages (from quarantine, from an import) through the pipeline as if they had just arrived."""
+        self._injected.extend(messages)
+
+    async def _fill(self, source: Source) -> None:
+        loop = asyncio.get_running_loop()
+        reply, begun = "", loop.time()
+        while True:
+            await source.pull()
+            is_some = await source.wait(_IDLE_S) if not self._injected else True
+            if is_some and source.buffered < self._config.commit_frames:
+                await asyncio.sleep(self._config.fetch_window_s)
+            messages, last = source.take()
+            if self._injected:
+                messages, self._injected = [*messages, *self._injected], []
+            if messages:
+                if not self.pipeline.pending_messages:
+                    begun = loop.time()
+                self.lag_s = max(0.0, time.time() - messages[0].received_us * 1e-6)
+                reply = last or reply
+                for at in range(0, len(messages), self._config.commit_frames):
+                    part = messages[at : at + self._config.commit_frames]
+                    self._on_live(await loop.run_in_executor(self._decode, self.pipeline.take, part))
+                    is_last = at + len(part) == len(messages)
+                    if self.pipeline.pending_messages >= self._config.commit_frames:
+                        await self._commit(reply if is_last else "")
+            elif not is_some:
+                self.lag_s = 0.0
+            if self.pipeline.pending_messages and loop.time() - begun >= self._config.commit_window_s:
+                await self._commit(reply)
+
+    async def _commit(self, reply: str) -> None:
+        committing = await asyncio.get_running_loop().run_in_executor(self._decode, self.pipeline.commit)
+        if committing is not None:
+            await self._under_way.put((committing, reply))
+
+    async def _finish(self, source: Source) -> None:
+        while True:
+            committing, reply = await self._under_way.get()
+            await asyncio.wrap_future(committing.future)
+            await self._committed(committing)
+            await source.ack(reply)
+
+    async def _committed(self, done: Committing) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._decode, self.pipeline.committed, done)
+        self._acks.add(done.acked, time.monotonic())
+        await self._send_acks()
+        for subject, data in done.answers:
+            await self.publish(subject, data)
+        self._on_commit(done.device_ids)
+        log.debug("batch_committed", frames=done.frames, samples=done.samples, messages=done.messages)
+
+    async def _acknowledge(self) -> None:
+        while True:
+            await asyncio.sleep(min(0.25, max(0.05, self._config.ack_delay_s / 4)))
+            await self._send_acks()
+
+    async def _send_acks(self) -> None:
+        for subject, data in self._acks.due(time.monotonic()):
+            self.counters.acks += 1
+            await self.publish(subject, data)
+
+    async def _mend_stream(self) -> None:
+        """A broker that came back without its files needs its stream and durable again."""
+        assert self._client is not None
+        reconnects = 0
+        while True:
+            await asyncio.sleep(0.2)
+            if self._client.is_connected and self._client.stats["reconnects"] != reconnects:
+                reconnects = self._client.stats["reconnects"]
+                await ensure_stream(self._client, self._broker.stream_bytes())

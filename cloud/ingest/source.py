@@ -1,0 +1,177 @@
+"""The broker's side of ingest: stream and durable, pulling messages, acknowledging them, publishing down."""
+
+import asyncio
+import json
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType
+from nats.js.api import StreamConfig as NatsStreamConfig
+from nats.js.errors import Error as JetStreamError
+from nats.js.errors import NotFoundError
+import structlog
+
+from cloud.ingest.pipeline import Message
+from sync_protocol.errors import Unavailable
+from sync_protocol.subjects import STREAM, UP_ALL
+
+log = structlog.get_logger()
+
+DURABLE = "ingest"
+_ACK_WAIT_S = 30.0
+_MAX_ACK_PENDING = 50_000
+_PULL_EXPIRES_S = 30.0
+_TIMESTAMP_TOKEN = {9: 7, 11: 9, 12: 9}
+
+
+async def connect(url: str, name: str, credentials: tuple[str, str] | None = None) -> Client:
+    """A client that reconnects for ever. `Unavailable` when the broker cannot be reached at first."""
+    client = Client()
+
+    async def on_error(err: Exception) -> None:
+        log.warning("broker_error", reason=str(err))
+
+    async def on_disconnect() -> None:
+        log.warning("broker_lost", url=url)
+
+    async def on_reconnect() -> None:
+        log.info("broker_found", url=url)
+
+    user, password = credentials if credentials is not None else (None, None)
+    try:
+        await client.connect(
+            url,
+            name=name,
+            error_cb=on_error,
+            disconnected_cb=on_disconnect,
+            reconnected_cb=on_reconnect,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=1,
+            connect_timeout=5,
+            pending_size=64 * 1024**2,
+            user=user,
+            password=password,
+        )
+    except (NatsError, OSError, TimeoutError) as err:
+        raise Unavailable(f"broker {url}: {err}") from err
+    return client
+
+
+async def ensure_stream(client: Client, stream_bytes: int) -> None:
+    """Make or mend the stream and its durable. Interest retention keeps only what a durable waits for."""
+    js = client.jetstream()
+    config = NatsStreamConfig(
+        name=STREAM,
+        subjects=[UP_ALL],
+        retention=RetentionPolicy.INTEREST,
+        discard=DiscardPolicy.NEW,
+        storage=StorageType.FILE,
+        max_bytes=stream_bytes,
+        max_consumers=16,
+    )
+    try:
+        try:
+            await js.stream_info(STREAM)
+        except NotFoundError:
+            await js.add_stream(config)
+            log.info("stream_made", stream=STREAM, size_bytes=stream_bytes)
+        else:
+            await js.update_stream(config)
+        await js.add_consumer(
+            STREAM,
+            ConsumerConfig(
+                durable_name=DURABLE,
+                ack_policy=AckPolicy.ALL,
+                deliver_policy=DeliverPolicy.ALL,
+                ack_wait=_ACK_WAIT_S,
+                max_ack_pending=_MAX_ACK_PENDING,
+                max_waiting=64,
+            ),
+        )
+        # What a process that died had taken and not acknowledged comes again now, not after the ack wait.
+        await js.reset_consumer(STREAM, DURABLE)
+    except (JetStreamError, NatsError, TimeoutError) as err:
+        raise Unavailable(f"stream {STREAM}: {err}") from err
+
+
+class Source:
+    """Pulls messages into a buffer. A pull request stands at all times, so a message arrives as soon as it is there."""
+
+    def __init__(self, client: Client, batch: int) -> None:
+        self._client = client
+        self._batch = batch
+        self._inbox = client.new_inbox()
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{DURABLE}"
+        self._buffer: list[tuple[Message, str]] = []
+        self._arrived = asyncio.Event()
+        self._asked = 0
+        self._asked_at = 0.0
+        self._subscription: Subscription | None = None
+        self._connects = -1
+
+    async def start(self) -> None:
+        """Begin to listen; messages come once `pull` asks for them."""
+        self._subscription = await self._client.subscribe(
+            self._inbox, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
+        )
+
+    async def stop(self) -> None:
+        """Stop listening. What was taken and not acknowledged will be delivered again."""
+        if self._subscription is not None and not self._client.is_closed:
+            await self._subscription.unsubscribe()
+
+    @property
+    def buffered(self) -> int:
+        """Messages that lie here."""
+        return len(self._buffer)
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait until something has arrived."""
+        try:
+            await asyncio.wait_for(self._arrived.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def take(self) -> tuple[list[Message], str]:
+        """Everything in the buffer, and the acknowledgement subject of its last message."""
+        taken, self._buffer = self._buffer, []
+        self._arrived.clear()
+        return [message for message, _ in taken], taken[-1][1] if taken else ""
+
+    async def pull(self) -> None:
+        """See to it that enough messages are asked for."""
+        now = asyncio.get_running_loop().time()
+        if self._client.stats["reconnects"] != self._connects or now - self._asked_at > _PULL_EXPIRES_S + 1:
+            self._connects = self._client.stats["reconnects"]
+            self._asked = 0
+        if self._asked > self._batch // 2 or not self._client.is_connected:
+            return
+        ask = {"batch": self._batch - self._asked, "expires": int(_PULL_EXPIRES_S * 1e9)}
+        self._asked = self._batch
+        self._asked_at = now
+        await self._client.publish(self._next, json.dumps(ask).encode(), reply=self._inbox)
+
+    async def ack(self, reply: str) -> None:
+        """Acknowledge the message of this reply subject and all before it."""
+        if reply:
+            await self._client.publish(reply, b"+ACK")
+
+    async def _on_message(self, message: Msg) -> None:
+        if not message.reply:
+            self._on_status(message)
+            return
+        tokens = message.reply.split(".")
+        stamp = tokens[_TIMESTAMP_TOKEN.get(len(tokens), 7)]
+        self._asked -= 1
+        self._buffer.append((Message(message.subject, message.data, int(stamp) // 1000), message.reply))
+        self._arrived.set()
+
+    def _on_status(self, message: Msg) -> None:
+        """A pull request ended: what it still had outstanding will not come."""
+        headers = message.headers or {}
+        left = headers.get("Nats-Pending-Messages")
+        self._asked = max(0, self._asked - int(left)) if left is not None and left.isdigit() else 0
+        self._arrived.set()

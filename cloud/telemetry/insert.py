@@ -1,0 +1,38 @@
+"""Appends Arrow tables to the store's tables."""
+
+import pyarrow as pa
+
+from cloud.telemetry.project import Projected
+from cloud.telemetry.store import Cursor
+
+
+def insert_table(cursor: Cursor, name: str, table: pa.Table) -> None:
+    """Append an Arrow table to the columns of the same names."""
+    if table.num_rows == 0:
+        return
+    columns = ", ".join(f'"{column}"' for column in table.column_names)
+    cursor.register("incoming", table)
+    cursor.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM incoming")  # noqa: S608
+    cursor.unregister("incoming")
+
+
+def insert_projected(cursor: Cursor, projected: Projected) -> None:
+    """Append projected rows and mark the minutes they fall in."""
+    insert_table(cursor, "tel", projected.tel)
+    insert_table(cursor, "tel_marks", projected.marks)
+    insert_table(cursor, "events", projected.events)
+    if projected.touched:
+        tenants, vehicles, minutes = zip(*projected.touched, strict=True)
+        table = pa.table(
+            {
+                "tenant_id": pa.array(tenants, pa.int32()),
+                "vehicle_id": pa.array(vehicles, pa.int32()),
+                "bucket": pa.array([m * 60_000_000 for m in minutes], pa.timestamp("us")),
+            }
+        )
+        cursor.register("incoming", table)
+        cursor.execute(
+            "INSERT INTO dirty SELECT i.* FROM incoming i ANTI JOIN dirty d"
+            " ON i.vehicle_id = d.vehicle_id AND i.bucket = d.bucket AND i.tenant_id = d.tenant_id"
+        )
+        cursor.unregister("incoming")

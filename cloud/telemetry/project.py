@@ -1,0 +1,266 @@
+"""Frames to rows: samples in long form become wide Arrow columns with UTC, one row for each instant of a frame."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+import pyarrow as pa
+
+from cloud.facts import FrameRow, Samples
+from cloud.telemetry.timeline import Timeline
+from sync_protocol.signals import Signal, catalogue
+
+VehicleAt = Callable[[int, int], int | None]
+TimelineOf = Callable[[int, int], Timeline]
+
+_MIN_US = 946_684_800_000_000  # 2000
+_MAX_US = 4_102_444_800_000_000  # 2100
+_MAX_RAW = 1 << 40  # beyond it the product with the numerator might wrap into range
+_NUMPY_TYPES: dict[str, tuple[type[np.generic], pa.DataType]] = {
+    "boolean": (np.bool_, pa.bool_()),
+    "uint8": (np.uint8, pa.uint8()),
+    "uint16": (np.uint16, pa.uint16()),
+    "uint32": (np.uint32, pa.uint32()),
+    "int16": (np.int16, pa.int16()),
+    "float": (np.float32, pa.float32()),
+    "double": (np.float64, pa.float64()),
+}
+_json = msgspec.json.Encoder(enc_hook=str)
+
+
+class Projected(NamedTuple):
+    """Arrow tables ready to insert; columns of `tel` are those of the signals that occur."""
+
+    tel: pa.Table
+    marks: pa.Table
+    events: pa.Table
+    touched: frozenset[tuple[int, int, int]]
+    """(tenant_id, vehicle_id, minute since 1970) that got rows."""
+
+
+@cache
+def _numerics() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Numerator, denominator and offset of each signal, by id."""
+    size = max(s.id for s in catalogue().signals) + 1
+    tables = np.zeros(size), np.ones(size), np.zeros(size)
+    for signal in catalogue().signals:
+        tables[0][signal.id] = signal.factor.numerator
+        tables[1][signal.id] = signal.factor.denominator
+        tables[2][signal.id] = signal.offset
+    return tables
+
+
+def to_values(signal_ids: NDArray[np.int16] | int, raw: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Raw integers to values in their unit; same shape as `raw`."""
+    numerator, denominator, offset = _numerics()
+    values: NDArray[np.float64] = raw * numerator[signal_ids] / denominator[signal_ids] + offset[signal_ids]
+    return values
+
+
+def project(
+    frames: Sequence[FrameRow], samples: Samples, timeline_of: TimelineOf, vehicle_at: VehicleAt
+) -> tuple[Projected, list[int]]:
+    """Rows of the frames whose boot is anchored; also the positions of the frames that must wait for an anchor.
+
+    `samples.row_frame` are positions in `frames`. A sample whose value its column's type cannot hold is left null.
+    """
+    count = len(frames)
+    offset_rows = samples.row_ms
+    starts = np.searchsorted(samples.row_frame, np.arange(count + 1))
+    ts_us = np.zeros(len(offset_rows), np.int64)
+    has_time = np.zeros(count, np.bool_)
+    vehicle = np.full(count, -1, np.int64)
+    row_vehicle: NDArray[np.int64] | None = None
+    waiting: list[int] = []
+    timelines: list[Timeline] = []
+    for i, frame in enumerate(frames):
+        timeline = timeline_of(frame.stream_no, frame.header.boot)
+        timelines.append(timeline)
+        if not timeline.is_anchored:
+            waiting.append(i)
+            continue
+        has_time[i] = True
+        first, last = starts[i], starts[i + 1]
+        if first < last:
+            ts_us[first:last] = timeline.project(offset_rows[first:last])
+        device_id = frame.device.id
+        begin = _clip_us(timeline.utc_ms(frame.header.first_ms))
+        end = _clip_us(timeline.utc_ms(frame.header.last_ms))
+        found = vehicle_at(device_id, begin)
+        vehicle[i] = -1 if found is None else found
+        if vehicle_at(device_id, end) != found:
+            if row_vehicle is None:
+                row_vehicle = np.full(len(ts_us), -2, np.int64)
+            for row in range(first, last):
+                at = vehicle_at(device_id, _clip_us(int(ts_us[row])))
+                row_vehicle[row] = -1 if at is None else at
+    ts_us *= 1000
+    np.clip(ts_us, _MIN_US, _MAX_US, out=ts_us)
+    place = _Places(frames)
+    of_row = vehicle[samples.row_frame]
+    if row_vehicle is not None:
+        of_row = np.where(row_vehicle == -2, of_row, row_vehicle)
+    tel, touched = _wide(samples, ts_us, of_row, has_time, place)
+    marks, events = _meta(frames, timelines, has_time, vehicle_at)
+    return Projected(tel, marks, events, touched), waiting
+
+
+class _Places:
+    """Identity columns of frames, to be taken by row."""
+
+    def __init__(self, frames: Sequence[FrameRow]) -> None:
+        self.tenant = np.array([f.device.tenant_id for f in frames], np.int32)
+        self.device = np.array([f.device.id for f in frames], np.int32)
+        self.stream = np.array([f.stream_no for f in frames], np.int32)
+        self.boot = np.array([f.header.boot for f in frames], np.int32)
+        self.seq = np.array([f.header.seq for f in frames], np.int64)
+
+
+def _wide(
+    samples: Samples,
+    ts_us: NDArray[np.int64],
+    vehicle: NDArray[np.int64],
+    has_time: NDArray[np.bool_],
+    place: _Places,
+) -> tuple[pa.Table, frozenset[tuple[int, int, int]]]:
+    """Merge the rows of a frame that share an instant, spread cells over columns."""
+    order = np.lexsort((samples.row_ms, samples.row_frame))
+    order = order[has_time[samples.row_frame[order]]]
+    frame, ms = samples.row_frame[order], samples.row_ms[order]
+    is_new = np.ones(len(order), np.bool_)
+    is_new[1:] = (frame[1:] != frame[:-1]) | (ms[1:] != ms[:-1])
+    row_of = np.full(len(samples.row_ms), -1, np.int64)
+    row_of[order] = np.cumsum(is_new) - 1
+    cell_row = row_of[samples.cell_row]
+    signal, raw = samples.cell_signal, samples.cell_raw
+    if not has_time.all():
+        kept = cell_row >= 0
+        cell_row, signal, raw = cell_row[kept], signal[kept], raw[kept]
+    size = int(is_new.sum())
+    first_of = order[is_new]
+    frame = samples.row_frame[first_of]
+    is_seated = vehicle[first_of] >= 0
+    names = ["tenant_id", "vehicle_id", "device_id", "stream_no", "boot", "seq", "ts"]
+    columns: list[pa.Array] = [
+        pa.array(place.tenant[frame]),
+        pa.array(vehicle[first_of].astype(np.int32), mask=~is_seated),
+        pa.array(place.device[frame]),
+        pa.array(place.stream[frame]),
+        pa.array(place.boot[frame]),
+        pa.array(place.seq[frame]),
+        pa.array(ts_us[first_of].view("datetime64[us]")),
+    ]
+    by_signal = np.argsort(signal, kind="stable")
+    cell_row, raw = cell_row[by_signal], raw[by_signal]
+    counts = np.bincount(signal) if len(signal) else np.empty(0, np.int64)
+    at = 0
+    for signal_id in np.flatnonzero(counts):
+        stop = at + counts[signal_id]
+        known = catalogue().by_id[int(signal_id)]
+        names.append(known.name)
+        columns.append(_column(known, cell_row[at:stop], raw[at:stop], size))
+        at = stop
+    minutes = ts_us[first_of] // 60_000_000
+    # One integer a row is far cheaper to make unique than three columns.
+    keys = np.unique((vehicle[first_of] << 32 | minutes)[is_seated])
+    tenants = dict(zip((vehicle[first_of])[is_seated].tolist(), place.tenant[frame][is_seated].tolist(), strict=True))
+    touched = frozenset((tenants[key >> 32], key >> 32, key & 0xFFFFFFFF) for key in keys.tolist())
+    return pa.Table.from_arrays(columns, names), touched
+
+
+def _column(signal: Signal, rows: NDArray[np.int64], raw: NDArray[np.int64], size: int) -> pa.Array:
+    dtype, arrow = _NUMPY_TYPES[signal.type]
+    present = np.zeros(size, np.bool_)
+    present[rows] = True
+    if signal.type in ("float", "double"):
+        column = np.zeros(size, dtype)
+        column[rows] = to_values(signal.id, raw)
+    else:
+        values = raw * signal.factor.numerator // signal.factor.denominator + int(signal.offset)
+        low, high = (0, 1) if dtype is np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)  # type: ignore[type-var]
+        fits = (values >= low) & (values <= high) & (np.abs(raw) < _MAX_RAW)
+        if not fits.all():
+            present[rows[~fits]] = False
+        column = np.zeros(size, dtype)
+        column[rows] = values
+    data = np.packbits(column, bitorder="little") if dtype is np.bool_ else column
+    valid = None if present.all() else pa.py_buffer(np.packbits(present, bitorder="little"))
+    return pa.Array.from_buffers(arrow, size, [valid, pa.py_buffer(data)])
+
+
+_PLACE_FIELDS = [
+    ("tenant_id", pa.int32()),
+    ("vehicle_id", pa.int32()),
+    ("device_id", pa.int32()),
+    ("stream_no", pa.int32()),
+    ("boot", pa.int32()),
+    ("seq", pa.int64()),
+]
+MARKS_SCHEMA = pa.schema(
+    [
+        *_PLACE_FIELDS,
+        ("signal_id", pa.int16()),
+        ("first", pa.timestamp("us")),
+        ("last", pa.timestamp("us")),
+        ("kind", pa.string()),
+    ]
+)
+EVENTS_SCHEMA = pa.schema(
+    [
+        *_PLACE_FIELDS,
+        ("ordinal", pa.int32()),
+        ("boot_ms", pa.int64()),
+        ("ts", pa.timestamp("us")),
+        ("kind", pa.string()),
+        ("data", pa.string()),
+    ]
+)
+
+
+def _meta(
+    frames: Sequence[FrameRow], timelines: Sequence[Timeline], has_time: NDArray[np.bool_], vehicle_at: VehicleAt
+) -> tuple[pa.Table, pa.Table]:
+    marks: list[tuple[object, ...]] = []
+    events: list[tuple[object, ...]] = []
+    for i, frame in enumerate(frames):
+        meta = frame.meta
+        if not (meta.marks or meta.events) or not has_time[i]:
+            continue
+        header, device, timeline = frame.header, frame.device, timelines[i]
+        for mark in meta.marks:
+            first, last = (_clip_us(timeline.utc_ms(_clip_ms(ms))) for ms in (mark.first_ms, mark.last_ms))
+            vehicle = vehicle_at(device.id, first)
+            place = (device.tenant_id, vehicle, device.id, frame.stream_no, header.boot, header.seq)
+            marks.append((*place, _clip_id(mark.signal_id), first, last, mark.kind))
+        for ordinal, event in enumerate(meta.events):
+            boot_ms = _clip_ms(event.boot_ms)
+            ts = _clip_us(timeline.utc_ms(boot_ms))
+            vehicle = vehicle_at(device.id, ts)
+            place = (device.tenant_id, vehicle, device.id, frame.stream_no, header.boot, header.seq)
+            data = _json.encode(event.data).decode()
+            events.append((*place, ordinal, boot_ms, ts, event.kind, data))
+    return rows_table(marks, MARKS_SCHEMA), rows_table(events, EVENTS_SCHEMA)
+
+
+def rows_table(rows: Sequence[Sequence[object]], schema: pa.Schema) -> pa.Table:
+    """Tuples to an Arrow table."""
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+    return pa.Table.from_arrays(
+        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
+    )
+
+
+def _clip_ms(boot_ms: int) -> int:
+    """A frame's meta may say anything; device time has 48 bits."""
+    return min(max(boot_ms, 0), (1 << 48) - 1)
+
+
+def _clip_id(signal_id: int) -> int:
+    return min(max(signal_id, -1), 32_767)
+
+
+def _clip_us(utc_ms: int | None) -> int:
+    return min(max((utc_ms or 0) * 1000, _MIN_US), _MAX_US)

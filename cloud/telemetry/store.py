@@ -1,0 +1,108 @@
+"""The DuckDB file: one process, one writer thread, a cursor for each reader thread. The only module that opens it."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+import threading
+from typing import TypeVar
+
+import duckdb
+import structlog
+
+from cloud.config import TelemetryConfig
+from cloud.telemetry import schema
+from sync_protocol.errors import Unavailable
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+Cursor = duckdb.DuckDBPyConnection
+
+
+class TelemetryStore:
+    """Frames and their projections. Reads run beside the writer over their own snapshot; writes one after the other."""
+
+    def __init__(self, path: Path, config: TelemetryConfig | None = None) -> None:
+        self.path = path
+        self._config = config or TelemetryConfig()
+        self._connection: Cursor | None = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
+        self._readers = ThreadPoolExecutor(self._config.readers, thread_name_prefix="store-read")
+        self._local = threading.local()
+
+    def open(self) -> None:
+        """Open or make the file and migrate it. `Unavailable` when another process has it or a newer program made it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            connection = duckdb.connect(
+                str(self.path),
+                config={
+                    "threads": str(self._config.threads),
+                    "memory_limit": self._config.memory_limit,
+                    "checkpoint_threshold": f"{self._config.checkpoint_bytes}B",
+                    "autoinstall_known_extensions": "false",
+                    "autoload_known_extensions": "false",
+                },
+            )
+        except duckdb.IOException as err:
+            raise Unavailable(f"{self.path}: {str(err).splitlines()[0]}") from err
+        schema.migrate(connection)
+        self._connection = connection
+        log.info("store_opened", path=str(self.path))
+
+    def close(self) -> None:
+        """Finish what is queued, checkpoint, close."""
+        self._readers.shutdown(wait=True)
+        self._writer.shutdown(wait=True)
+        if self._connection is not None:
+            self._connection.execute("CHECKPOINT")
+            self._connection.close()
+            self._connection = None
+            log.info("store_closed", path=str(self.path))
+
+    async def read(self, fn: Callable[[Cursor], T]) -> T:
+        """Run `fn` with a reader thread's cursor."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_sync, fn)
+
+    def read_sync(self, fn: Callable[[Cursor], T]) -> T:
+        """Run `fn` with this thread's own cursor."""
+        return fn(self._cursor())
+
+    def submit(self, fn: Callable[[Cursor], T]) -> "Future[T]":
+        """Queue `fn` for the writer thread, in one transaction: committed when it returns, rolled back when it raises.
+
+        For ingest and the store's own jobs only.
+        """
+        return self._writer.submit(self._transaction, fn)
+
+    async def write(self, fn: Callable[[Cursor], T]) -> T:
+        """`submit` and wait."""
+        return await asyncio.wrap_future(self.submit(fn))
+
+    def write_sync(self, fn: Callable[[Cursor], T]) -> T:
+        """`submit` and wait, from another thread."""
+        return self.submit(fn).result()
+
+    def checkpoint(self) -> None:
+        """Fold the log into the file; waits for its turn in the writer thread."""
+        self._writer.submit(lambda: self._cursor().execute("CHECKPOINT")).result()
+
+    def _transaction(self, fn: Callable[[Cursor], T]) -> T:
+        cursor = self._cursor()
+        cursor.execute("BEGIN")
+        try:
+            result = fn(cursor)
+        except BaseException:
+            cursor.execute("ROLLBACK")
+            raise
+        cursor.execute("COMMIT")
+        return result
+
+    def _cursor(self) -> Cursor:
+        if self._connection is None:
+            raise Unavailable("the telemetry store is not open")
+        cursor: Cursor | None = getattr(self._local, "cursor", None)
+        if cursor is None:
+            cursor = self._local.cursor = self._connection.cursor()
+        return cursor
