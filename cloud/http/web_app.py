@@ -48,7 +48,9 @@ class WebApp:
         """Whether a browser asks for a page (not a file): such an address belongs to the app's router."""
         path = scope["path"]
         if scope["method"] not in ("GET", "HEAD") or path in self._files.files:
-            return not self._has_app and path == "/"
+            return False
+        if path == "/":
+            return True
         accept = next((value for name, value in scope["headers"] if name == b"accept"), b"")
         return b"text/html" in accept and "." not in path.rpartition("/")[2]
 

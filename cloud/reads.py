@@ -1,0 +1,208 @@
+"""The questions of the HTTP side to telemetry and live, bound to one tenant: the one place where they are scoped.
+
+The fleet knows these as the Protocols of `cloud/fleet/neighbours.py`, so that no stage imports another.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+import time
+from typing import Generic, TypeVar
+
+import duckdb
+import msgspec
+import numpy as np
+
+from cloud.fleet.neighbours import DeviceAccount, EventRow, FleetTotals, Span
+from cloud.fleet.payloads import FrameTotals, LostFrames, StreamLedgerView
+from cloud.http.parameters import EventKey
+from cloud.telemetry import ledger_view
+from cloud.telemetry.store import TelemetryStore
+from cloud.telemetry.timeline import Timeline
+
+T = TypeVar("T")
+# What pages poll and what costs a scan is asked of the store once for all who ask in this time.
+FRESH_S = 1.0
+TOTALS_FRESH_S = 5.0
+
+
+class _Kept(Generic[T]):
+    """The last answer, for as long as it is fresh."""
+
+    def __init__(self, fresh_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._fresh_s = fresh_s
+        self._clock = clock
+        self._until = 0.0
+        self._value: T | None = None
+
+    def get(self) -> T | None:
+        return self._value if self._clock() < self._until else None
+
+    def put(self, value: T) -> T:
+        self._value, self._until = value, self._clock() + self._fresh_s
+        return value
+
+
+class TelemetryReads:
+    """`cloud.fleet.neighbours.Telemetry` over the embedded store."""
+
+    def __init__(self, store: TelemetryStore, tenant_id: int) -> None:
+        self._store = store
+        self._tenant_id = tenant_id
+        self._accounts: _Kept[Mapping[int, DeviceAccount]] = _Kept(FRESH_S)
+        self._totals: _Kept[FleetTotals] = _Kept(TOTALS_FRESH_S)
+
+    async def events(
+        self, vehicle_id: int, start: datetime, end: datetime, kinds: Sequence[str], limit: int, before: EventKey | None
+    ) -> list[EventRow]:
+        """Events of a vehicle, newest first, those that sort before a key."""
+        where = ["tenant_id = ?", "vehicle_id = ?", "ts >= ?", "ts < ?"]
+        values: list[object] = [self._tenant_id, vehicle_id, _naive(start), _naive(end)]
+        if kinds:
+            where.append("kind IN (SELECT unnest(?))")
+            values.append(list(kinds))
+        if before is not None:
+            where.append("(ts, stream_no, seq, ordinal) < (make_timestamp(?), ?, ?, ?)")
+            values.extend(msgspec.structs.astuple(before))
+        order = "ts DESC, stream_no DESC, seq DESC, ordinal DESC LIMIT ?"
+        return await self._store.read(lambda cursor: _events(cursor, " AND ".join(where), [*values, limit], order))
+
+    async def device_events(self, device_id: int, kinds: Sequence[str], since: datetime) -> list[EventRow]:
+        """Events of a device of some kinds, oldest first."""
+        where = "tenant_id = ? AND device_id = ? AND ts >= ? AND kind IN (SELECT unnest(?))"
+        values: list[object] = [self._tenant_id, device_id, _naive(since), list(kinds)]
+        return await self._store.read(lambda cursor: _events(cursor, where, values, "ts, stream_no, seq, ordinal"))
+
+    async def spans(self, device_id: int, since: datetime, max_gap_ms: int) -> list[Span]:
+        """When a device sampled: stretches without a gap beyond `max_gap_ms`, oldest first."""
+        values = [self._tenant_id, device_id, _naive(since), max_gap_ms]
+        return await self._store.read(lambda cursor: _spans(cursor, values, max_gap_ms))
+
+    async def accounts(self) -> Mapping[int, DeviceAccount]:
+        """Every device's frames, added up."""
+        kept = self._accounts.get()
+        return kept or self._accounts.put(await self._store.read(lambda cursor: _accounts(cursor, self._tenant_id)))
+
+    async def ledger(self, device_id: int) -> list[StreamLedgerView]:
+        """Every stream of a device, oldest first."""
+        found = await self._store.read(lambda cursor: ledger_view.device_ledger(cursor, self._tenant_id, device_id))
+        return [_stream(stream) for stream in reversed(found)]
+
+    async def totals(self) -> FleetTotals:
+        """All frames and samples."""
+        kept = self._totals.get()
+        return kept or self._totals.put(await self._store.read(lambda cursor: _totals(cursor, self._tenant_id)))
+
+
+def _events(cursor: duckdb.DuckDBPyConnection, where: str, values: list[object], order: str) -> list[EventRow]:
+    rows = cursor.execute(
+        f"SELECT ts, kind, data, device_id, stream_no, seq, ordinal FROM events WHERE {where} ORDER BY {order}",  # noqa: S608
+        values,
+    ).fetchall()
+    return [EventRow(ts.replace(tzinfo=UTC), kind, msgspec.json.decode(data), *rest) for ts, kind, data, *rest in rows]
+
+
+_ISLANDS = """
+WITH f AS (
+    SELECT stream_no, boot, first_ms, last_ms,
+        first_ms - max(last_ms) OVER (PARTITION BY stream_no, boot ORDER BY first_ms
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS gap_ms
+    FROM frames WHERE tenant_id = ? AND device_id = ? AND received >= ? AND samples > 0),
+i AS (SELECT *, sum((gap_ms > ?)::INTEGER) OVER (PARTITION BY stream_no, boot ORDER BY first_ms) AS island FROM f)
+SELECT stream_no, boot, min(first_ms), max(last_ms) FROM i GROUP BY stream_no, boot, island
+"""
+
+
+def _spans(cursor: duckdb.DuckDBPyConnection, values: list[object], max_gap_ms: int) -> list[Span]:
+    islands = cursor.execute(_ISLANDS, values).fetchall()
+    boots = {(stream_no, boot) for stream_no, boot, _, _ in islands}
+    times: dict[tuple[int, int], Timeline] = {boot: Timeline() for boot in boots}
+    streams = sorted({stream_no for stream_no, _ in boots})
+    anchors = cursor.execute(
+        "SELECT stream_no, boot, boot_ms, utc_ms, source FROM anchors WHERE stream_no IN (SELECT unnest(?))", [streams]
+    ).fetchall()
+    for stream_no, boot, boot_ms, utc_ms, source in anchors:
+        if (stream_no, boot) in times:
+            times[stream_no, boot].add(boot_ms, utc_ms, source)
+    spans: list[Span] = []
+    for stream_no, boot, first_ms, last_ms in islands:
+        timeline = times[stream_no, boot]
+        if timeline.is_anchored:
+            first, last = timeline.project(np.array([first_ms, last_ms], np.int64)).tolist()
+            spans.append(Span(first, last))
+    return _joined(sorted(spans), max_gap_ms)
+
+
+def _joined(spans: Sequence[Span], max_gap_ms: int) -> list[Span]:
+    """Boots and streams that follow each other without a gap are one stretch."""
+    out: list[Span] = []
+    for span in spans:
+        if out and span.first_ms - out[-1].last_ms <= max_gap_ms:
+            out[-1] = Span(out[-1].first_ms, max(out[-1].last_ms, span.last_ms))
+        else:
+            out.append(span)
+    return out
+
+
+def _accounts(cursor: duckdb.DuckDBPyConnection, tenant_id: int) -> dict[int, DeviceAccount]:
+    seen = dict(
+        cursor.execute(
+            "SELECT device_id, max(last_seen) FROM streams WHERE tenant_id = ? GROUP BY device_id", [tenant_id]
+        ).fetchall()
+    )
+    totals = ledger_view.totals(cursor, tenant_id)
+    return {
+        device_id: DeviceAccount(
+            FrameTotals(total.stored, total.pending, total.lost, total.quarantined),
+            _aware(seen.get(device_id)),
+            total.is_forked,
+        )
+        for device_id, total in totals.items()
+    }
+
+
+def _totals(cursor: duckdb.DuckDBPyConnection, tenant_id: int) -> FleetTotals:
+    cursor.execute("BEGIN")  # one snapshot: rows and ledger are compared
+    try:
+        counted = cursor.execute(
+            "SELECT count(*), coalesce(sum(samples), 0) FROM frames WHERE tenant_id = ?", [tenant_id]
+        ).fetchone()
+        totals = ledger_view.totals(cursor, tenant_id).values()
+    finally:
+        cursor.execute("COMMIT")
+    rows, samples = counted if counted is not None else (0, 0)
+    stored = sum(total.stored for total in totals)
+    frames = FrameTotals(
+        stored,
+        sum(total.pending for total in totals),
+        sum(total.lost for total in totals),
+        sum(total.quarantined for total in totals),
+    )
+    return FleetTotals(frames, int(samples), max(0, int(rows) - stored))
+
+
+def _stream(view: ledger_view.StreamLedgerView) -> StreamLedgerView:
+    return StreamLedgerView(
+        stream_id=view.stream_id,
+        is_active=view.is_active,
+        first_seen=_from_us(view.first_seen_us),
+        last_seen=_from_us(view.last_seen_us),
+        last_seq=view.last_seq,
+        boots=view.boots,
+        stored=view.stored,
+        pending=view.pending,
+        lost=[LostFrames(gap.first, gap.last, gap.reason) for gap in view.lost],
+        quarantined=view.quarantined,
+        forked=view.forked,
+    )
+
+
+def _naive(when: datetime) -> datetime:
+    return when.astimezone(UTC).replace(tzinfo=None)
+
+
+def _aware(when: datetime | None) -> datetime | None:
+    return None if when is None else when.replace(tzinfo=UTC)
+
+
+def _from_us(ts_us: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ts_us)

@@ -1,0 +1,93 @@
+"""Who may call while there is no log-in, and what every answer carries."""
+
+import asyncio
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+import pytest
+
+from cloud.http.guard import Guard, HttpMetrics, check_listen, is_loopback
+from sync_protocol.errors import ConfigError
+
+
+async def inner(scope: Any, receive: Any, send: Any) -> None:
+    """Answers 200, as the service would."""
+    scope["path_template"] = "/inner/{id}"
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-content-type-options", b"own")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+class Caller:
+    """Calls the guarded application without a server."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.guard = Guard(inner, HttpMetrics(self.registry))
+
+    def call(self, headers: dict[str, str], kind: str = "http", method: str = "GET") -> list[dict[str, Any]]:
+        sent: list[dict[str, Any]] = []
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request"}
+
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": kind, "method": method, "path": "/inner/1", "headers": raw}
+        asyncio.run(self.guard(scope, receive, send))  # type: ignore[arg-type]
+        return sent
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:1", "[::1]:8080", "127.1.2.3"])
+def test_this_machine_may_call(host: str) -> None:
+    sent = Caller().call({"host": host})
+    assert sent[0]["status"] == 200
+    names = [name for name, _ in sent[0]["headers"]]
+    assert b"content-security-policy" in names
+    assert names.count(b"x-content-type-options") == 1
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "10.0.0.1", "", "localhost.evil.example"])
+def test_other_names_may_not(host: str) -> None:
+    sent = Caller().call({"host": host})
+    assert sent[0]["status"] == 403
+    assert b"Host: expected a loopback name" in sent[1]["body"]
+    assert b"content-security-policy" in [name for name, _ in sent[0]["headers"]]
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [("http://localhost:5173", 200), ("https://evil.example", 403), ("null", 403)]
+)
+def test_changes_from_other_sites_are_refused(origin: str, status: int) -> None:
+    assert Caller().call({"host": "localhost", "origin": origin}, method="PATCH")[0]["status"] == status
+
+
+def test_reading_from_another_site_is_left_to_the_browser() -> None:
+    assert Caller().call({"host": "localhost", "origin": "https://evil.example"})[0]["status"] == 200
+
+
+def test_websockets_of_other_sites_are_closed() -> None:
+    caller = Caller()
+    assert caller.call({"host": "localhost", "origin": "https://evil.example"}, "websocket")[0]["code"] == 4403
+    assert caller.call({"host": "localhost", "origin": "http://127.0.0.1:80"}, "websocket")[0]["type"] == (
+        "websocket.accept"
+    )
+
+
+def test_requests_are_counted_by_template() -> None:
+    caller = Caller()
+    caller.call({"host": "localhost"})
+    labels = {"method": "GET", "route": "/inner/{id}", "status": "200"}
+    assert caller.registry.get_sample_value("milepost_http_requests_total", labels) == 1
+
+
+def test_listening_beyond_loopback_is_refused() -> None:
+    check_listen("127.0.0.1")
+    check_listen("::1")
+    with pytest.raises(ConfigError, match=r"\$\.listen\.host: expected a loopback address.*no log-in yet"):
+        check_listen("0.0.0.0")
+    assert not is_loopback("example.com")
