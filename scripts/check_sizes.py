@@ -1,4 +1,4 @@
-"""Refuse files that grow too long: nobody holds more than 500 lines in the head. Data and generated files do not count."""
+"""Refuse files that grow too long: nobody holds more than 500 lines in the head. Data files do not count."""
 
 from pathlib import Path
 import subprocess

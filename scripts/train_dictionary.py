@@ -6,22 +6,46 @@ A released dictionary never changes: train the next number and raise `compressio
 NOTICE: KIT Seat Leon (CC BY 4.0), NDS drives (MIT), our simulator. The Toyota recordings stay out: they measure it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 import random
 import sys
 
+import numpy as np
 import zstandard
 
+from edge.simulator.kinds import KINDS
+from edge.simulator.readings import READINGS, reading
+from edge.simulator.route import load_route, route_names
+from edge.simulator.vehicle import Vehicle
 from sync_protocol.body import write_body
+from sync_protocol.signals import catalogue
 from tests.support.real_data import data_dir
-from tests.support.recordings import Recording, kit_leon, nds
+from tests.support.recordings import Recording, kit_leon, nds, recording
 
 DICTIONARY_BYTES = 16_384
-FRAME_ROWS = (1, 10, 10, 10, 60, 60)
+FRAME_ROWS = (10, 10, 60, 60)
+"""Lengths of the frames trained on; frames of one second are sent as they are."""
 
 
-def bodies(recordings: list[Recording], seed: int) -> Iterator[bytes]:
+def simulated(seconds: int) -> Iterator[Recording]:
+    """Every kind on every route at 1 Hz: what its engine computer supports, and the position."""
+    by_name = catalogue().by_name
+    for kind in KINDS.values():
+        names = [n for n in READINGS if by_name[n].pid in kind.pids and by_name[n].period_s <= 1]
+        for route in route_names():
+            vehicle = Vehicle("train", kind, load_route(route), f"train/{kind.name}/{route}")
+            rows: list[list[float]] = []
+            for second in range(seconds):
+                vehicle.advance_to(second + 1.0)
+                if vehicle.is_running:
+                    rows.append([reading(vehicle, n) for n in names])
+            table = np.array(rows).T
+            times = np.arange(len(rows), dtype=np.int64) * 1000
+            yield recording(f"{kind.name}-{route}", times, dict(zip(names, table, strict=True)))
+
+
+def bodies(recordings: Sequence[Recording], seed: int) -> Iterator[bytes]:
     """Bodies of frames of all lengths, in random order."""
     out: list[bytes] = []
     for one in recordings:
@@ -35,8 +59,8 @@ def main() -> None:
     root = data_dir()
     if root is None:
         sys.exit("no real recordings: set MILEPOST_DATA")
-    sources = [*kit_leon(root), *nds(root)]
-    samples = list(bodies(sources, seed=1))[:120_000]
+    sources = [*kit_leon(root), *nds(root), *simulated(seconds=2400)]
+    samples = list(bodies(sources, seed=1))[:60_000]
     dictionary = zstandard.train_dictionary(DICTIONARY_BYTES, samples, level=9, threads=2)
     path = Path("sync_protocol/dictionaries") / f"{sys.argv[1]}.zdict"
     path.parent.mkdir(exist_ok=True)
