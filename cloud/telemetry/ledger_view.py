@@ -45,12 +45,14 @@ class LedgerTotals(msgspec.Struct):
     is_forked: bool = False
 
 
-_STREAMS = "SELECT stream_no, tenant_id, device_id, stream_id, epoch_us(first_seen), epoch_us(last_seen), is_active FROM streams"
+_STREAMS = """
+    SELECT stream_no, tenant_id, device_id, stream_id, epoch_us(first_seen), epoch_us(last_seen), is_active FROM streams
+"""
 
 
 def load_ledger(cursor: Cursor) -> tuple[list[StreamRow], list[RangeRow], list[tuple[int, int]]]:
     """All streams, ranges and (stream_no, boot) pairs."""
-    streams = [StreamRow(*row[:3], bytes(row[3]), *row[4:]) for row in cursor.execute(_STREAMS).fetchall()]
+    streams = [StreamRow(*row) for row in cursor.execute(_STREAMS).fetchall()]
     ranges = cursor.execute("SELECT stream_no, state, first, last, reason FROM ledger_range").fetchall()
     boots = cursor.execute("SELECT stream_no, boot FROM boots").fetchall()
     return streams, [RangeRow(*row) for row in ranges], boots
@@ -129,7 +131,10 @@ def totals(cursor: Cursor, tenant_id: int) -> dict[int, LedgerTotals]:
         """,
         [tenant_id],
     ).fetchall()
-    return {device_id: LedgerTotals(*(int(n) for n in row[:-1]), row[-1]) for device_id, *row in rows}
+    return {
+        device_id: LedgerTotals(int(stored), int(pending), int(lost), int(quarantined), is_forked)
+        for device_id, stored, pending, lost, quarantined, is_forked in rows
+    }
 
 
 def sample_count(cursor: Cursor, tenant_id: int) -> int:

@@ -32,7 +32,7 @@ class TelemetryStore:
         self._local = threading.local()
 
     def open(self) -> None:
-        """Open or make the file and migrate it. `Unavailable` when another process has it or a newer program made it."""
+        """Open or make the file and migrate it. `Unavailable` when another process has it or a newer one made it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             connection = duckdb.connect(
