@@ -12,14 +12,19 @@ import duckdb
 import msgspec
 import numpy as np
 
-from cloud.fleet.neighbours import DeviceAccount, EventRow, FleetTotals, Span
-from cloud.fleet.payloads import FrameTotals, LostFrames, StreamLedgerView
+from cloud.facts import VehicleStatus
+from cloud.fleet.neighbours import DeviceAccount, EventRow, FleetTotals, Span, VehicleNow
+from cloud.fleet.payloads import FrameTotals, History, LostFrames, Series, StreamLedgerView, Track
 from cloud.http.parameters import EventKey
+from cloud.live.hub import LiveHub
+from cloud.telemetry import history as past
 from cloud.telemetry import ledger_view
 from cloud.telemetry.store import TelemetryStore
 from cloud.telemetry.timeline import Timeline
+from sync_protocol.signals import Signal
 
 T = TypeVar("T")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What pages poll and what costs a scan is asked of the store once for all who ask in this time.
 FRESH_S = 1.0
 TOTALS_FRESH_S = 5.0
@@ -51,26 +56,58 @@ class TelemetryReads:
         self._accounts: _Kept[Mapping[int, DeviceAccount]] = _Kept(FRESH_S)
         self._totals: _Kept[FleetTotals] = _Kept(TOTALS_FRESH_S)
 
+    async def history(
+        self, vehicle_id: int, signals: Sequence[Signal], start: datetime, end: datetime, points: int
+    ) -> History:
+        """Signals over a range, downsampled to about `points` so that the shape survives."""
+        names = [signal.name for signal in signals]
+        found = await self._store.read(
+            lambda cursor: past.history(cursor, self._tenant_id, vehicle_id, names, _us(start), _us(end), points)
+        )
+        series = [Series(s.signal, s.unit, s.ts_ms, s.value, s.min, s.max) for s in found.series]
+        return History(start, end, found.tier, series)
+
+    async def track(self, vehicle_id: int, start: datetime, end: datetime, points: int) -> Track:
+        """Where a vehicle was."""
+        found = await self._store.read(
+            lambda cursor: past.track(cursor, self._tenant_id, vehicle_id, _us(start), _us(end), points)
+        )
+        return Track(found.ts_ms, found.lat_deg, found.lon_deg, found.speed_kmh)
+
     async def events(
         self, vehicle_id: int, start: datetime, end: datetime, kinds: Sequence[str], limit: int, before: EventKey | None
     ) -> list[EventRow]:
         """Events of a vehicle, newest first, those that sort before a key."""
-        where = ["tenant_id = ?", "vehicle_id = ?", "ts >= ?", "ts < ?"]
-        values: list[object] = [self._tenant_id, vehicle_id, _naive(start), _naive(end)]
-        if kinds:
-            where.append("kind IN (SELECT unnest(?))")
-            values.append(list(kinds))
-        if before is not None:
-            where.append("(ts, stream_no, seq, ordinal) < (make_timestamp(?), ?, ?, ?)")
-            values.extend(msgspec.structs.astuple(before))
-        order = "ts DESC, stream_no DESC, seq DESC, ordinal DESC LIMIT ?"
-        return await self._store.read(lambda cursor: _events(cursor, " AND ".join(where), [*values, limit], order))
+        key = None if before is None else (before.ts_us, before.stream_no, before.seq, before.ordinal)
+        rows = await self._store.read(
+            lambda cursor: past.events(
+                cursor,
+                self._tenant_id,
+                vehicle_id,
+                _us(start),
+                _us(end),
+                kinds=kinds or None,
+                limit=limit,
+                before=key,
+            )
+        )
+        return [
+            EventRow(
+                _from_us(row.ts_us),
+                row.kind,
+                msgspec.json.decode(row.data),
+                row.device_id,
+                row.stream_no,
+                row.seq,
+                row.ordinal,
+            )
+            for row in rows
+        ]
 
     async def device_events(self, device_id: int, kinds: Sequence[str], since: datetime) -> list[EventRow]:
         """Events of a device of some kinds, oldest first."""
-        where = "tenant_id = ? AND device_id = ? AND ts >= ? AND kind IN (SELECT unnest(?))"
-        values: list[object] = [self._tenant_id, device_id, _naive(since), list(kinds)]
-        return await self._store.read(lambda cursor: _events(cursor, where, values, "ts, stream_no, seq, ordinal"))
+        values = [self._tenant_id, device_id, _naive(since), list(kinds)]
+        return await self._store.read(lambda cursor: _device_events(cursor, values))
 
     async def spans(self, device_id: int, since: datetime, max_gap_ms: int) -> list[Span]:
         """When a device sampled: stretches without a gap beyond `max_gap_ms`, oldest first."""
@@ -93,9 +130,33 @@ class TelemetryReads:
         return kept or self._totals.put(await self._store.read(lambda cursor: _totals(cursor, self._tenant_id)))
 
 
-def _events(cursor: duckdb.DuckDBPyConnection, where: str, values: list[object], order: str) -> list[EventRow]:
+class LiveReads:
+    """`cloud.fleet.neighbours.Live` over the hub."""
+
+    def __init__(self, hub: LiveHub, tenant_id: int) -> None:
+        self._hub = hub
+        self._tenant_id = tenant_id
+
+    def now(self, vehicle_id: int) -> VehicleNow | None:
+        """The newest values of a vehicle, None when it has never sent any."""
+        latest = self._hub.latest(vehicle_id)
+        if latest is None or latest.tenant_id != self._tenant_id:
+            return None
+        return VehicleNow(latest.ts_ms, latest.values)
+
+    def status(self, vehicle_id: int) -> VehicleStatus:
+        """What a vehicle does now."""
+        return "unknown" if self.now(vehicle_id) is None else self._hub.status(vehicle_id)
+
+    async def watch(self, vehicle_id: int) -> int:
+        """Ask the vehicle for a frame a second; returns for how many seconds."""
+        return await self._hub.watch(vehicle_id)
+
+
+def _device_events(cursor: duckdb.DuckDBPyConnection, values: list[object]) -> list[EventRow]:
     rows = cursor.execute(
-        f"SELECT ts, kind, data, device_id, stream_no, seq, ordinal FROM events WHERE {where} ORDER BY {order}",  # noqa: S608
+        "SELECT ts, kind, data, device_id, stream_no, seq, ordinal FROM events WHERE tenant_id = ? AND device_id = ?"
+        " AND ts >= ? AND kind IN (SELECT unnest(?)) ORDER BY ts, stream_no, seq, ordinal",
         values,
     ).fetchall()
     return [EventRow(ts.replace(tzinfo=UTC), kind, msgspec.json.decode(data), *rest) for ts, kind, data, *rest in rows]
@@ -196,6 +257,10 @@ def _stream(view: ledger_view.StreamLedgerView) -> StreamLedgerView:
     )
 
 
+def _us(when: datetime) -> int:
+    return (when - _EPOCH) // timedelta(microseconds=1)
+
+
 def _naive(when: datetime) -> datetime:
     return when.astimezone(UTC).replace(tzinfo=None)
 
@@ -205,4 +270,4 @@ def _aware(when: datetime | None) -> datetime | None:
 
 
 def _from_us(ts_us: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ts_us)
+    return _EPOCH + timedelta(microseconds=ts_us)

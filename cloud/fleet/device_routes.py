@@ -97,12 +97,7 @@ async def get_summary(fleet: NamedDependency[Fleet]) -> Summary:
     def read(session: Session) -> list[vehicles.Known]:
         return vehicles.known(session, session.scalars(select(Vehicle)).all())
 
-    now = fleet.clock()
-    counts: Counter[str] = Counter()
-    for known in await fleet.db.run(read):
-        live = fleet.live.now(known.vehicle.id)
-        seen = None if live is None else vehicles.utc(live.ts_ms)
-        counts[vehicles.state_now(known.state, seen, now).status] += 1
+    counts: Counter[str] = Counter(fleet.summary(known).state.status for known in await fleet.db.run(read))
     totals = await fleet.telemetry.totals()
     words = ("driving", "idling", "parked", "silent", "unknown")
     return Summary(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from cloud.facts import VehicleStatus
 from cloud.fleet.payloads import FrameTotals, History, StreamLedgerView, Track
 from cloud.http.parameters import EventKey
 from sync_protocol.signals import Signal
@@ -96,6 +97,10 @@ class Live(Protocol):
 
     def now(self, vehicle_id: int) -> VehicleNow | None:
         """The newest values of a vehicle, None when it has never sent any."""
+        ...
+
+    def status(self, vehicle_id: int) -> VehicleStatus:
+        """What a vehicle does now."""
         ...
 
     async def watch(self, vehicle_id: int) -> int:

@@ -44,8 +44,7 @@ async def list_vehicles(
     """Vehicles by name, a page at a time."""
     after = read_cursor(cursor, PageKey)
     found = await fleet.db.run(lambda session: vehicles.page(session, q, limit, after))
-    now = fleet.clock()
-    items = [fleet.summary(known, now) for known in found[:limit]]
+    items = [fleet.summary(known) for known in found[:limit]]
     more = len(found) > limit
     return VehiclePage(items, write_cursor(PageKey(items[-1].name, items[-1].id)) if more else None)
 
@@ -141,7 +140,7 @@ async def _summary(fleet: Fleet, vehicle_id: int) -> VehicleSummary:
     found = await fleet.db.run(read)
     if not found:
         raise NotFound(f"There is no vehicle {vehicle_id}.")
-    return fleet.summary(found[0], fleet.clock())
+    return fleet.summary(found[0])
 
 
 def _fault_status(text: str) -> FaultStatus:

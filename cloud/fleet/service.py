@@ -1,6 +1,5 @@
 """What every route of the fleet holds: its neighbours, narrowed to the caller's tenant."""
 
-from datetime import datetime
 from typing import NamedTuple
 
 from cloud.db.scope import TenantDatabase
@@ -22,11 +21,12 @@ class Fleet(NamedTuple):
     live: Live
     clock: Clock
 
-    def summary(self, known: Known, now: datetime) -> VehicleSummary:
+    def summary(self, known: Known) -> VehicleSummary:
         """One vehicle for a list."""
-        device = self.registry.device_of(known.vehicle.id)
-        live = self.live.now(known.vehicle.id)
-        return vehicles.summary(known, live, None if device is None else device.name, now)
+        number = known.vehicle.id
+        device = self.registry.device_of(number)
+        name = None if device is None else device.name
+        return vehicles.summary(known, self.live.now(number), self.live.status(number), name)
 
     async def vehicle(self, vehicle_id: int) -> Vehicle:
         """A vehicle of this tenant, or `NotFound`."""

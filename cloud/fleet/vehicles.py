@@ -1,7 +1,7 @@
 """Vehicles as pages show them: what the database knows, joined with the newest values in memory."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sqlalchemy import func, or_, select, tuple_
@@ -16,8 +16,6 @@ from sync_protocol.signals import catalogue
 
 # The values that a list shows beside a vehicle's name.
 LIST_SIGNALS = ("speed_kmh", "engine_rpm", "fuel_level_pct", "coolant_c", "battery_v")
-# A vehicle that was moving or idling and then says nothing for so long is silent: it should be sending.
-SILENT_AFTER = timedelta(minutes=3)
 # Beyond so many vehicles a scan of what stands open beats a list of ids.
 _LISTED = 500
 UNKNOWN = State("unknown", None)
@@ -67,15 +65,16 @@ def status_word(text: str) -> VehicleStatus:
     return "unknown"
 
 
-def state_now(state: State, last_seen: datetime | None, now: datetime) -> State:
-    """The state as of now: one that needs samples turns silent when they stay away."""
+def state_now(derived: State, status: VehicleStatus, last_seen: datetime | None) -> State:
+    """What the vehicle does by its newest values, since when derive knows it; a silent one since its last sample."""
     if last_seen is None:
-        return state
-    is_late = now - last_seen > SILENT_AFTER
-    return State("silent", last_seen) if is_late and state.status in ("driving", "idling", "unknown") else state
+        return derived
+    if status == "silent":
+        return State(status, last_seen)
+    return derived if derived.status == status else State(status, None)
 
 
-def summary(known: Known, live: VehicleNow | None, device: str | None, now: datetime) -> VehicleSummary:
+def summary(known: Known, live: VehicleNow | None, status: VehicleStatus, device: str | None) -> VehicleSummary:
     """Join one vehicle's record with its newest values."""
     vehicle = known.vehicle
     last_seen = None if live is None else utc(live.ts_ms)
@@ -88,7 +87,7 @@ def summary(known: Known, live: VehicleNow | None, device: str | None, now: date
         model=vehicle.model,
         year=vehicle.year,
         device_id=device,
-        state=state_now(known.state, last_seen, now),
+        state=state_now(known.state, status, last_seen),
         last_seen=last_seen,
         position=None if live is None else position(live),
         values={} if live is None else {s: live.values[s][0] for s in LIST_SIGNALS if s in live.values},
