@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 import signal
+import sys
 
 import click
 from rich import box
@@ -68,7 +69,7 @@ async def _run(simulation: Simulation, quiet: bool) -> None:
         control = Control(simulation, simulation.config.directory / "control.sock")
         await control.start()
         if not quiet:
-            Console().print(_table(simulation))
+            Console(width=None if sys.stdout.isatty() else 100).print(_table(simulation))
         await stop.wait()
         await control.stop()
 
@@ -80,11 +81,13 @@ def _table(simulation: Simulation) -> Table:
         caption="Adapter: NAME/obd. All about one: NAME/simulator.json. Ctrl-C ends them.",
         box=box.SIMPLE_HEAD,
     )
-    for heading in ("vehicle", "model", "plate", "VIN", "route", "gpsd port", "faults"):
-        table.add_column(heading, no_wrap=heading != "faults")
+    for heading in ("vehicle", "model", "plate", "VIN", "route", "gpsd"):
+        table.add_column(heading, no_wrap=True)
+    if any(rig.vehicle.faults for rig in simulation.rigs):
+        table.add_column("faults")
     for rig in simulation.rigs:
         vehicle = rig.vehicle
         model = f"{vehicle.kind.make} {vehicle.kind.model}"
-        faults = ", ".join(sorted(vehicle.faults))
-        table.add_row(rig.name, model, vehicle.plate, vehicle.vin, vehicle.route.name, str(rig.gpsd.port), faults)
+        cells = (rig.name, model, vehicle.plate, vehicle.vin, vehicle.route.name, str(rig.gpsd.port))
+        table.add_row(*cells, *([", ".join(sorted(vehicle.faults))] if len(table.columns) > len(cells) else []))
     return table
