@@ -1,0 +1,1 @@
+"""Sampling: what sensors measure becomes frames."""

@@ -1,0 +1,138 @@
+"""One connection to the broker. nats-py's errors end here."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+import ssl
+from typing import Any, Protocol
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import AuthorizationError, Error
+
+from edge.uplink.config import UplinkConfig
+from sync_protocol.errors import ConfigError, Denied, Unavailable
+
+_PING_S = 60
+_PENDING_BYTES = 4 << 20
+
+
+class Link(Protocol):
+    """An open connection of the device: one subject up, one down."""
+
+    async def publish(self, data: bytes) -> None:
+        """Send without waiting for an answer; `Unavailable` when the connection is lost."""
+
+    async def receive(self) -> bytes:
+        """The next message from the cloud; `Unavailable` when the connection is lost."""
+
+    async def check(self, timeout_s: float) -> None:
+        """Ask the broker for a sign of life; `Unavailable` when none comes."""
+
+    async def close(self) -> None:
+        """Send what is buffered and end the connection."""
+
+
+Connect = Callable[[], Awaitable[Link]]
+
+
+class NatsLink:
+    """`Link` over nats-py. It does not reconnect: a lost link is replaced, by the uplink's own back-off."""
+
+    def __init__(self, client: Client, up: str) -> None:
+        self._client = client
+        self._up = up
+        self._inbox: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    @classmethod
+    async def connect(cls, config: UplinkConfig, up: str, down: str, name: str) -> "NatsLink":
+        """Connect and listen. `Unavailable`: nobody there. `Denied`: the broker does not want this device."""
+        link = cls(Client(), up)
+        try:
+            await asyncio.wait_for(
+                link._client.connect(servers=[config.url], **link._options(config, name)), config.connect_timeout_s
+            )
+            await link._client.subscribe(down, cb=link._on_message)
+            await link._client.flush(timeout=max(1, round(config.connect_timeout_s)))
+        except AuthorizationError as err:
+            await link.close()
+            raise Denied(f"{config.url} refuses this device: {err}") from err
+        except (TimeoutError, OSError, Error) as err:
+            await link.close()
+            if "authorization" in str(err).lower():
+                raise Denied(f"{config.url} refuses this device: {err}") from err
+            raise Unavailable(f"{config.url}: {str(err) or type(err).__name__}") from err
+        return link
+
+    def _options(self, config: UplinkConfig, name: str) -> dict[str, Any]:
+        password = _secret(config.password_file) if config.password_file else None
+        return {
+            "name": name,
+            "allow_reconnect": False,
+            "connect_timeout": max(1, round(config.connect_timeout_s)),
+            "ping_interval": _PING_S,
+            "pending_size": _PENDING_BYTES,
+            "no_echo": True,
+            "inbox_prefix": "i",
+            "user": config.user,
+            "password": password,
+            "tls": _tls(config.ca_file) if config.url.startswith("tls") else None,
+            "error_cb": _ignore,
+            "disconnected_cb": self._on_lost,
+            "closed_cb": self._on_lost,
+        }
+
+    async def _on_message(self, message: Msg) -> None:
+        self._inbox.put_nowait(message.data)
+
+    async def _on_lost(self) -> None:
+        self._inbox.put_nowait(None)
+
+    async def publish(self, data: bytes) -> None:
+        """See `Link.publish`."""
+        try:
+            await self._client.publish(self._up, data)
+        except (OSError, Error) as err:
+            raise Unavailable(f"publish: {err}") from err
+
+    async def receive(self) -> bytes:
+        """See `Link.receive`."""
+        data = await self._inbox.get()
+        if data is None:
+            self._inbox.put_nowait(None)
+            raise Unavailable("connection lost")
+        return data
+
+    async def check(self, timeout_s: float) -> None:
+        """See `Link.check`."""
+        try:
+            await self._client.flush(timeout=max(1, round(timeout_s)))
+        except (TimeoutError, OSError, Error) as err:
+            raise Unavailable("no sign of life from the broker") from err
+
+    async def close(self) -> None:
+        """See `Link.close`."""
+        try:
+            await asyncio.wait_for(self._client.close(), 2)
+        except (TimeoutError, OSError, Error):
+            self._inbox.put_nowait(None)
+
+
+async def _ignore(_err: Exception) -> None:
+    """Errors of the connection are seen where they are raised; nats-py would print tracebacks."""
+
+
+def _tls(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as err:
+        raise ConfigError(f"$.uplink.ca_file {ca_file}: {err}") from err
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+def _secret(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as err:
+        raise ConfigError(f"$.uplink.password_file {path}: {err.strerror}") from err

@@ -1,0 +1,70 @@
+"""What the uplink needs of its neighbours, and nothing more."""
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Protocol
+
+from sync_protocol.messages import AnchorSource, SeqRange, StreamAnswer, StreamState
+
+FrameKey = tuple[bytes, int]
+"""(stream_id, seq)."""
+
+
+class ToSend(Protocol):
+    """A committed frame."""
+
+    @property
+    def stream_id(self) -> bytes: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+class Change(Protocol):
+    """What an answer changed: numbers of frames, and why a new stream was started, if one was."""
+
+    @property
+    def acked(self) -> int: ...
+    @property
+    def again(self) -> int: ...
+    @property
+    def forked(self) -> int: ...
+    @property
+    def new_stream(self) -> str | None: ...
+
+
+class Source(Protocol):
+    """Where frames come from, and who must know what the cloud says of them. See `edge.outbox.outbox.Outbox`."""
+
+    async def pick(self, most: int, busy: Set[FrameKey]) -> Sequence[ToSend]:
+        """The next frames to send that are not in `busy`, in the order of sending."""
+
+    async def ack(self, stream_id: bytes, ranges: Sequence[SeqRange]) -> int:
+        """The cloud has these."""
+
+    async def fork(self, stream_id: bytes, seqs: Sequence[int]) -> Change:
+        """The cloud has others under these numbers."""
+
+    async def hello_streams(self) -> tuple[StreamState, ...]:
+        """The streams to speak of in a hello."""
+
+    async def answer(
+        self,
+        asked: Sequence[StreamState],
+        answers: Sequence[StreamAnswer],
+        proven: Mapping[bytes, Sequence[SeqRange]],
+    ) -> Change:
+        """What the cloud has of the streams it was asked about."""
+
+
+class Vehicle(Protocol):
+    """What the hello says besides streams, and who obeys what comes down."""
+
+    def utc(self, boot_ms: int) -> tuple[int | None, AnchorSource | None]:
+        """UTC at an instant as far as the device knows, and from whom."""
+
+    def cloud_time(self, boot_ms: int, utc_ms: int, uncertainty_ms: int) -> None:
+        """The cloud has said what time it is."""
+
+    def watch(self, lease_s: float) -> None:
+        """Somebody looks at the vehicle for so long."""

@@ -1,0 +1,299 @@
+"""Sends frames, listens to the cloud, and never gives up. One connection after the other."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+import structlog
+
+from edge.clock import Clock
+from edge.health import Counters, StageHealth
+from edge.uplink.backoff import Backoff
+from edge.uplink.config import UplinkConfig
+from edge.uplink.link import Connect, Link
+from edge.uplink.source import Change, Source, Vehicle
+from edge.uplink.window import Window
+from sync_protocol.errors import Denied, Rejected, Unavailable
+from sync_protocol.ledger import Ranges
+from sync_protocol.messages import (
+    Ack,
+    Command,
+    Hello,
+    HelloAnswer,
+    StreamState,
+    decode_down,
+    encode_hello,
+)
+
+_IDLE_S = 1.0
+_CHECK_S = 5.0
+_STEADY_S = 30.0
+
+log = structlog.get_logger()
+
+
+class UplinkState(msgspec.Struct, frozen=True):
+    """What `status` and `doctor` show. Times are boot_ms; `last_ack_ms` 0: none yet."""
+
+    link: Literal["disabled", "connecting", "connected", "refused"]
+    detail: str
+    since_ms: int
+    last_ack_ms: int
+    last_answer_ms: int
+    in_flight: int
+    frames_sent: int
+    frames_sent_again: int
+    bytes_sent: int
+    bytes_received: int
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    at_ms: int
+    streams: tuple[StreamState, ...]
+
+
+class Uplink:
+    """The sending side of the promise: a frame is offered until an acknowledgement of the cloud itself has come."""
+
+    def __init__(
+        self,
+        config: UplinkConfig,
+        clock: Clock,
+        source: Source,
+        vehicle: Vehicle,
+        connect: Connect,
+        *,
+        version: str,
+        boot: int,
+        vin: Callable[[], str | None] = lambda: None,
+        on_change: Callable[[Change], None] = lambda _: None,
+    ) -> None:
+        """`on_change` is told when an answer started a new stream, forked or un-acknowledged frames."""
+        self._config = config
+        self._clock = clock
+        self._source = source
+        self._vehicle = vehicle
+        self._connect = connect
+        self._version = version
+        self._boot = boot
+        self._vin = vin
+        self._on_change = on_change
+        self._window = Window(
+            config.window_frames, round(1000 * config.ack_timeout_s), round(1000 * config.ack_timeout_max_s)
+        )
+        self._backoff = Backoff(config.retry_s, config.retry_max_s)
+        self._wake = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._asked: list[_Asked] = []
+        self._suspect: dict[bytes, Ranges] | None = None
+        self._counters = Counters()
+        self._link: Literal["disabled", "connecting", "connected", "refused"] = "connecting"
+        self._detail = "not tried yet"
+        self._since_ms = clock.boot_ms()
+        self._last_ack_ms = 0
+        self._last_answer_ms = 0
+        self._frames = 0
+        self._again = 0
+        self._bytes_up = 0
+        self._bytes_down = 0
+
+    def notify(self) -> None:
+        """There is a new frame in the outbox."""
+        self._wake.set()
+
+    def state(self) -> UplinkState:
+        """The link and its figures now."""
+        return UplinkState(
+            self._link,
+            self._detail,
+            self._since_ms,
+            self._last_ack_ms,
+            self._last_answer_ms,
+            len(self._window),
+            self._frames,
+            self._again,
+            self._bytes_up,
+            self._bytes_down,
+        )
+
+    def health(self) -> StageHealth:
+        """Counts of frames: taken from the outbox, acknowledged, on the way."""
+        return self._counters.health(len(self._window))
+
+    async def run(self) -> None:
+        """Connect, send, reconnect, until cancelled."""
+        while True:
+            try:
+                link = await self._connect()
+            except Unavailable as err:
+                self._turn("connecting", str(err))
+                await asyncio.sleep(self._backoff.next_s())
+                continue
+            except Denied as err:
+                self._turn("refused", str(err))
+                await asyncio.sleep(self._config.refused_retry_s)
+                continue
+            self._turn("connected", "")
+            opened_ms = self._clock.boot_ms()
+            try:
+                await self._session(link)
+            finally:
+                await link.close()
+            if self._clock.boot_ms() - opened_ms >= 1000 * _STEADY_S:
+                self._backoff.reset()
+            await asyncio.sleep(self._backoff.next_s())
+
+    def _turn(self, link: Literal["connecting", "connected", "refused"], detail: str) -> None:
+        """Say it once on loss and once on recovery."""
+        if link != self._link or (link != "connected" and not self._detail) or self._detail == "not tried yet":
+            log.info(f"uplink_{'lost' if link == 'connecting' else link}", detail=detail)
+            self._since_ms = self._clock.boot_ms()
+        self._link, self._detail = link, detail
+
+    async def _session(self, link: Link) -> None:
+        tasks = {asyncio.create_task(self._receive(link)), asyncio.create_task(self._send(link))}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Unavailable):
+                self._turn("connecting", str(result))
+            elif isinstance(result, Exception):
+                raise result
+
+    async def _send(self, link: Link) -> None:
+        self._asked.clear()
+        self._answered.clear()
+        await self._say_hello(link)
+        try:
+            await asyncio.wait_for(self._answered.wait(), self._config.hello_wait_s)
+        except TimeoutError:
+            log.info("hello_unanswered", wait_s=self._config.hello_wait_s)
+        while True:
+            self._wake.clear()
+            sent = await self._fill(link)
+            now_ms = self._clock.boot_ms()
+            if self._window.expire(now_ms):
+                await link.check(_CHECK_S)
+                continue
+            oldest_ms = self._window.oldest_ms()
+            if oldest_ms is not None and now_ms - max(oldest_ms, self._asked_ms()) > 1000 * self._config.hello_after_s:
+                await self._say_hello(link)
+            if not sent:
+                await self._sleep_until_woken()
+
+    def _asked_ms(self) -> int:
+        return self._asked[-1].at_ms if self._asked else 0
+
+    async def _sleep_until_woken(self) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), _IDLE_S)
+        except TimeoutError:
+            return
+
+    async def _fill(self, link: Link) -> int:
+        """Send as much as the window takes. Returns how many frames went out."""
+        free = self._window.free()
+        if not free:
+            return 0
+        frames = await self._source.pick(free, self._window.waiting())
+        for frame in frames:
+            await link.publish(frame.body)
+            self._bytes_up += len(frame.body)
+            self._frames += 1
+            if self._window.send((frame.stream_id, frame.seq), self._clock.boot_ms()):
+                self._counters.received += 1
+            else:
+                self._again += 1
+        return len(frames)
+
+    async def _say_hello(self, link: Link) -> None:
+        streams = await self._source.hello_streams()
+        gone = self._window.forget_evicted(streams)
+        if gone:
+            self._counters.dropped["evicted"] += gone
+        now_ms = self._clock.boot_ms()
+        utc_ms, source = self._vehicle.utc(now_ms)
+        hello = Hello(self._version, self._boot, now_ms, streams, utc_ms, source, vin=self._vin())
+        self._asked.append(_Asked(now_ms, streams))
+        data = encode_hello(hello)
+        await link.publish(data)
+        self._bytes_up += len(data)
+
+    async def _receive(self, link: Link) -> None:
+        while True:
+            data = await link.receive()
+            self._bytes_down += len(data)
+            try:
+                message = decode_down(data)
+            except Rejected as err:
+                self._counters.errors["rejected"] += 1
+                log.warning("message_rejected", reason=str(err))
+                continue
+            if isinstance(message, Ack):
+                await self._on_ack(message)
+            elif isinstance(message, HelloAnswer):
+                await self._on_answer(message)
+            else:
+                self._on_command(message)
+            self._wake.set()
+
+    async def _on_ack(self, ack: Ack) -> None:
+        await self._source.ack(ack.stream_id, ack.ranges)
+        self._counters.sent += self._window.done(ack.stream_id, ack.ranges)
+        self._last_ack_ms = self._clock.boot_ms()
+        if ack.forked:
+            self._told(await self._source.fork(ack.stream_id, ack.forked))
+            self._drop_forked(ack.stream_id, ack.forked)
+
+    def _drop_forked(self, stream_id: bytes, seqs: tuple[int, ...]) -> None:
+        gone = self._window.done(stream_id, [(seq, seq) for seq in seqs])
+        if gone:
+            self._counters.dropped["forked"] += gone
+
+    async def _on_answer(self, answer: HelloAnswer) -> None:
+        now_ms = self._clock.boot_ms()
+        self._last_answer_ms = now_ms
+        if not self._asked:
+            return
+        asked = self._asked.pop(0)
+        if self._suspect is None:
+            self._suspect = {s.stream_id: Ranges([*s.stored, *s.quarantined]) for s in answer.streams}
+        for stream in answer.streams:
+            self._drop_forked(stream.stream_id, stream.forked)
+        proven = self._window.proven(asked.at_ms, self._suspect)
+        self._told(await self._source.answer(asked.streams, answer.streams, proven))
+        for stream in answer.streams:
+            stored = Ranges([*stream.stored, *stream.quarantined])
+            arrived = [pair for pair in proven.get(stream.stream_id, ()) for pair in _common(stored, *pair)]
+            self._counters.sent += self._window.done(stream.stream_id, arrived)
+        self._window.not_arrived(asked.at_ms)
+        self._vehicle.cloud_time(now_ms, answer.utc_ms, max(1, now_ms - asked.at_ms))
+        self._backoff.reset()
+        self._answered.set()
+
+    def _told(self, change: Change) -> None:
+        if change.again or change.forked or change.new_stream:
+            log.warning(
+                "cloud_disagreed", again=change.again, forked=change.forked, new_stream=change.new_stream or "no"
+            )
+            self._on_change(change)
+
+    def _on_command(self, command: Command) -> None:
+        utc_ms, _ = self._vehicle.utc(self._clock.boot_ms())
+        if utc_ms is not None and command.expires_utc_ms < utc_ms:
+            self._counters.errors["command_expired"] += 1
+        elif command.kind == "watch":
+            lease_s = command.args.get("lease_s", 60)
+            self._vehicle.watch(min(float(lease_s), 300.0) if isinstance(lease_s, int | float) else 60.0)
+        else:
+            self._counters.errors["command_unknown"] += 1
+            log.warning("command_refused", kind=command.kind)
+
+
+def _common(stored: Ranges, first: int, last: int) -> list[tuple[int, int]]:
+    return list(stored.missing(first, last).missing(first, last))
