@@ -39,6 +39,8 @@ class FakeGpsd:
         self._server.close()
         for writer in list(self._writers):
             writer.transport.abort()
+        while self._writers:
+            await asyncio.sleep(0.001)
         await self._server.wait_closed()
 
     async def __aenter__(self) -> "FakeGpsd":
