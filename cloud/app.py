@@ -1,0 +1,249 @@
+"""The cloud service, put together: which stages there are, in which order they start, and how they stop.
+
+    broker -> ingest -> telemetry store -> derive
+                  \\-> live -> WebSocket       store, live, database -> HTTP
+
+Everything a stage needs it gets here as an argument; nothing else knows two stages.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+import fcntl
+from importlib.metadata import version
+import os
+from pathlib import Path
+import signal
+from typing import IO
+
+from litestar import Litestar
+from prometheus_client import CollectorRegistry
+from sqlalchemy import text
+import structlog
+
+from cloud.admin import Admin
+from cloud.config import CloudConfig
+from cloud.db import migrate
+from cloud.db.engine import Database
+from cloud.db.scope import TenantDatabase
+from cloud.fleet import device_routes, history_routes, routes
+from cloud.fleet.registry import FleetRegistry
+from cloud.fleet.service import Fleet
+from cloud.http import live_socket
+from cloud.http.api import make_api
+from cloud.http.guard import Guard, HttpMetrics, check_listen
+from cloud.http.listener import Listener, bind_tcp, bind_unix
+from cloud.http.live_socket import LiveAccess
+from cloud.http.web_app import WebApp
+from cloud.ingest.broker import Broker
+from cloud.ingest.service import Ingest
+from cloud.live.hub import LiveHub
+from cloud.ops import health
+from cloud.ops.control import SOCKET, Control, Status, control_app
+from cloud.ops.health import Probes
+from cloud.ops.metrics import Gauge, StageCollector, StageCount
+from cloud.reads import LiveReads, TelemetryReads
+from cloud.telemetry.ledger_view import load_ledger
+from cloud.telemetry.store import TelemetryStore
+from cloud.telemetry.tiers import keep_building
+from cloud.telemetry.writer import TelemetryWriter, load_latest
+from sync_protocol.errors import Unavailable
+
+VERSION = version("milepost")
+LAG_S = 30.0
+log = structlog.get_logger()
+
+
+def database_url(config: CloudConfig) -> str:
+    """Where the relational side lives."""
+    return config.database.url or f"sqlite:///{config.data_dir / 'fleet.db'}"
+
+
+class Cloud:
+    """All stages of one process over one data directory."""
+
+    def __init__(self, config: CloudConfig) -> None:
+        self.config = config
+        self.url = ""
+        self._lock: IO[str] | None = None
+        self.db = Database(database_url(config))
+        self.registry = FleetRegistry(self.db, config.registry)
+        self.store = TelemetryStore(config.data_dir / "telemetry.duckdb", config.telemetry)
+        self.writer = TelemetryWriter(self.store, self.registry)
+        self.broker = Broker(config.nats, config.data_dir / "nats")
+        self.ingest = Ingest(
+            config.ingest,
+            self.broker,
+            self.registry,
+            self.writer,
+            on_live=lambda updates: self.hub.apply(updates),
+        )
+        self.hub = LiveHub(self.registry, self.ingest.publish)
+        self.metrics = CollectorRegistry()
+        self.metrics.register(StageCollector(self._stages, self._gauges))
+
+    def open_stores(self) -> None:
+        """Take the data directory for this process and bring both stores up to date."""
+        self.config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = lock_directory(self.config.data_dir)
+        migrate.upgrade(self.db.engine)
+        self.registry.load()
+        self.store.open()
+
+    def open(self) -> None:
+        """Open the stores, read what the stages need, start the broker. Call in the main thread."""
+        self.open_stores()
+        self.writer.load()
+        self.ingest.pipeline.book.load(*self.store.read_sync(load_ledger))
+        self.hub.load(self.store.read_sync(load_latest))
+        self.broker.start()
+
+    @asynccontextmanager
+    async def stages(self) -> AsyncIterator[asyncio.TaskGroup]:
+        """All stages but HTTP, ready to work, until the block ends. A stage that fails ends the block."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self.broker.supervise(), name="broker"),
+                group.create_task(self.ingest.run(), name="ingest"),
+                group.create_task(self.hub.run(), name="live"),
+                group.create_task(keep_building(self.store), name="tiers"),
+            ]
+            await self.ingest.is_ready.wait()
+            yield group
+            for task in reversed(tasks):
+                task.cancel()
+
+    def close(self) -> None:
+        """Close what is open, the broker last: what ingest did not commit waits there."""
+        self.store.close()
+        self.db.close()
+        self.broker.stop()
+        if self._lock is not None:
+            self._lock.close()
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Run everything until `stop` is set."""
+        listen = self.config.listen
+        check_listen(listen.host)
+        tcp = bind_tcp(listen.host, listen.port)
+        host, port = tcp.getsockname()[:2]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        async with self.stages() as group:
+            control = Listener(control_app(self._control()), bind_unix(self.config.data_dir / SOCKET))
+            web = Listener(Guard(WebApp(self.api()), HttpMetrics(self.metrics)), tcp)
+            await control.start()
+            await web.start()
+            for listener in (control, web):
+                group.create_task(listener.wait())
+            log.info("service_started", url=self.url, nats_url=self.broker.url, version=VERSION)
+            await stop.wait()
+            log.info("service_stopping")
+            await web.stop()
+            await control.stop()
+        log.info("service_stopped")
+
+    def api(self) -> Litestar:
+        """The HTTP application, for the demo tenant as long as there is no log-in."""
+        tenant_id = self.registry.tenant_id
+        fleet = Fleet(
+            db=TenantDatabase(self.db, tenant_id),
+            registry=self.registry,
+            telemetry=TelemetryReads(self.store, tenant_id),
+            live=LiveReads(self.hub, tenant_id),
+            clock=lambda: datetime.now(UTC),
+        )
+        probes = self.probes()
+        return make_api(
+            VERSION,
+            [*routes.ROUTES, *history_routes.ROUTES, *device_routes.ROUTES, *live_socket.ROUTES],
+            health.ROUTES,
+            {
+                "fleet": lambda: fleet,
+                "live_access": lambda: LiveAccess(self.hub, tenant_id),
+                "probes": lambda: probes,
+            },
+        )
+
+    def probes(self) -> Probes:
+        """What readiness asks."""
+        return Probes(
+            {"broker": self._ask_broker, "store": self._ask_store, "db": self._ask_db, "ingest": self._ask_ingest},
+            VERSION,
+            self.metrics,
+        )
+
+    async def _ask_broker(self) -> str:
+        if not self.broker.is_running:
+            raise Unavailable("nats-server has ended; it is being restarted")
+        return self.broker.url
+
+    async def _ask_store(self) -> str:
+        await self.store.read(lambda cursor: cursor.execute("SELECT 1").fetchone())
+        return "answers"
+
+    async def _ask_db(self) -> str:
+        await self.db.run(lambda session: session.execute(text("SELECT 1")).one())
+        return "answers"
+
+    async def _ask_ingest(self) -> str:
+        if not self.ingest.is_ready.is_set():
+            raise Unavailable("ingest is not connected to the broker")
+        if self.ingest.lag_s > LAG_S:
+            raise Unavailable(f"ingest is {self.ingest.lag_s:.0f} s behind")
+        return f"{self.ingest.lag_s:.1f} s behind"
+
+    def _control(self) -> Control:
+        admin = Admin(self.store, self.registry, self.registry.tenant_id, self.ingest)
+
+        async def status() -> Status:
+            readiness = await self.probes().readiness()
+            tenant = self.config.registry.tenant
+            return Status(VERSION, os.getpid(), self.url, self.broker.url, tenant, readiness)
+
+        return Control(status, admin.quarantined, admin.replay, admin.verify)
+
+    def _stages(self) -> Iterable[StageCount]:
+        counted = self.ingest.counters
+        kept = {"duplicate": counted.duplicates, "quarantined": counted.quarantined, "fork": counted.forked}
+        yield StageCount(
+            "ingest",
+            counted.received,
+            counted.stored + counted.hellos,
+            counted.waiting,
+            {**kept, "unavailable": counted.unavailable, **counted.dropped},
+            {"anchor_refused": counted.anchors_refused, "broker_restart": self.broker.restarts},
+        )
+
+    def _gauges(self) -> Iterable[Gauge]:
+        counted = self.ingest.counters
+        yield Gauge("milepost_ingest_lag_seconds", "Age of the frame taken in last", self.ingest.lag_s)
+        yield Gauge("milepost_ingest_samples", "Samples stored since the start", counted.samples)
+        yield Gauge("milepost_ingest_commits", "Commits since the start", counted.commits)
+        yield Gauge("milepost_ingest_acks", "Acknowledgements sent to devices since the start", counted.acks)
+
+
+def lock_directory(data_dir: Path) -> IO[str]:
+    """Take the data directory for this process. `Unavailable` while another has it."""
+    file = (data_dir / "lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as err:
+        file.close()
+        raise Unavailable(f"{data_dir}: another milepost-cloud works here; stop it, or talk to it") from err
+    return file
+
+
+async def serve(config: CloudConfig) -> None:
+    """Run the service until SIGTERM or SIGINT."""
+    check_listen(config.listen.host)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    cloud = Cloud(config)
+    try:
+        cloud.open()
+        await cloud.serve(stop)
+    finally:
+        cloud.close()
