@@ -1,0 +1,99 @@
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  type ErrorComponentProps,
+  lazyRouteComponent,
+} from '@tanstack/react-router';
+import { RANGE_NAMES, type RangeName, type RangeSearch } from '../charts/range';
+import { STATUSES } from '../lib/status';
+import { FleetPage } from '../pages/fleet/FleetPage';
+import type { FleetSearch } from '../pages/fleet/rows';
+import { NotFoundPage } from '../pages/NotFoundPage';
+import { ErrorNotice } from '../ui/ErrorNotice';
+import { Skeleton } from '../ui/Skeleton';
+import { Shell } from './Shell';
+
+const root = createRootRoute({ component: Shell, notFoundComponent: () => <NotFoundPage /> });
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
+const isWhole = (value: unknown): value is number => Number.isSafeInteger(value);
+
+const fleet = createRoute({
+  getParentRoute: () => root,
+  path: '/',
+  component: FleetPage,
+  validateSearch: ({ q, status, v }: Record<string, unknown>): FleetSearch => ({
+    ...((isText(q) || typeof q === 'number') && { q: String(q) }),
+    ...(STATUSES.includes(status as never) && { status: status as NonNullable<FleetSearch['status']> }),
+    ...(isWhole(v) && { v }),
+  }),
+});
+
+export type VehicleSearch = RangeSearch & { s?: string };
+
+const vehicle = createRoute({
+  getParentRoute: () => root,
+  path: '/vehicles/$id',
+  component: lazyRouteComponent(() => import('../pages/vehicle/VehiclePage'), 'VehiclePage'),
+  validateSearch: ({ range, from, to, s }: Record<string, unknown>): VehicleSearch => ({
+    ...(RANGE_NAMES.includes(range as RangeName) && { range: range as RangeName }),
+    ...(isWhole(from) && isWhole(to) && { from, to }),
+    ...(typeof s === 'string' && { s }),
+  }),
+});
+
+const devices = createRoute({
+  getParentRoute: () => root,
+  path: '/devices',
+  component: lazyRouteComponent(() => import('../pages/devices/DevicesPage'), 'DevicesPage'),
+});
+
+const ledger = createRoute({
+  getParentRoute: () => root,
+  path: '/devices/$id',
+  component: lazyRouteComponent(() => import('../pages/ledger/LedgerPage'), 'LedgerPage'),
+});
+
+const check = createRoute({
+  getParentRoute: () => root,
+  path: '/check',
+  component: lazyRouteComponent(() => import('../pages/ledger/CheckPage'), 'CheckPage'),
+});
+
+const signals = createRoute({
+  getParentRoute: () => root,
+  path: '/signals',
+  component: lazyRouteComponent(() => import('../pages/signals/SignalsPage'), 'SignalsPage'),
+});
+
+function Broken({ error, reset }: ErrorComponentProps) {
+  return (
+    <div className="page">
+      <h1>This page broke</h1>
+      <ErrorNotice
+        error={error instanceof Error ? error : new Error(String(error))}
+        what="Something in the app went wrong."
+        onRetry={reset}
+      />
+    </div>
+  );
+}
+
+export const makeRouter = () =>
+  createRouter({
+    routeTree: root.addChildren([fleet, vehicle, devices, ledger, check, signals]),
+    defaultPreload: 'intent',
+    defaultErrorComponent: Broken,
+    defaultPendingComponent: () => (
+      <div className="page">
+        <Skeleton lines={8} label="Opening the page" />
+      </div>
+    ),
+  });
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: ReturnType<typeof makeRouter>;
+  }
+}
