@@ -1,0 +1,273 @@
+"""A small server that speaks the HTTP API of the cloud for the web app's own tests and for work on its pages.
+
+`python -m tests.support.web_fixture --port 8080` serves the made-up fleet of web_fleet.py and the built app. What it
+answers is made up, but of the shapes that the real API has; the real one is tested against the app elsewhere.
+"""
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
+import json
+import mimetypes
+from pathlib import Path
+import re
+import time
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import uvicorn
+
+from sync_protocol.signals import catalogue
+from tests.support.web_fleet import Fleet, iso
+
+DIST = Path(__file__).parents[2] / "cloud" / "web" / "dist"
+NOT_FOUND = 404
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Coroutine[Any, Any, dict[str, Any]]]
+Query = dict[str, str]
+Answer = tuple[int, Any]
+
+
+def signals() -> dict[str, Any]:
+    """The catalogue as GET /signals gives it."""
+    items = [
+        {
+            "id": s.id,
+            "name": s.name,
+            "unit": s.unit,
+            "type": s.type,
+            "resolution": s.scale,
+            "min": s.min,
+            "max": s.max,
+            "period_s": s.period_s,
+            "stale_s": s.stale_s,
+            "vss": s.vss,
+            "pid": None if s.pid is None else f"{s.pid:02X}",
+            "text": s.text,
+        }
+        for s in catalogue().signals
+    ]
+    return {"version": catalogue().version, "items": items}
+
+
+def ledger(vehicle: int, now: float, *, is_whole: bool = False) -> dict[str, Any]:
+    """Most devices are whole; 3 lost some, 5 is forked, 7 waits for its network; with `is_whole` all are."""
+    last = 4400 + vehicle
+    case = 0 if is_whole else vehicle
+    pending = [[last - 900, last]] if case == 7 else [[last, last]]
+    stored = [[1, pending[0][0] - 1]]
+    lost: list[dict[str, Any]] = []
+    quarantined: list[list[int]] = []
+    if case == 3:
+        stored, lost = [[1, 2000], [2004, last - 1]], [{"first": 2001, "last": 2003, "reason": "power"}]
+    if case == 5:
+        stored, quarantined = [[1, 3099], [3101, last - 1]], [[3100, 3100]]
+    forked = [1500, 1501] if case == 5 else []
+    first: dict[str, Any] = {
+        "stream_id": f"{vehicle:02x}" * 16,
+        "is_active": True,
+        "first_seen": iso(now - 500_000),
+        "last_seen": iso(now - 1),
+        "last_seq": last,
+        "boots": 31,
+        "stored": stored,
+        "pending": pending,
+        "lost": lost,
+        "quarantined": quarantined,
+        "forked": forked,
+    }
+    old: dict[str, Any] = {
+        **first,
+        "stream_id": f"{vehicle + 99:02x}" * 16,
+        "is_active": False,
+        "last_seq": 812,
+        "boots": 4,
+        "stored": [[1, 812]],
+        "pending": [],
+        "lost": [],
+        "quarantined": [],
+        "forked": [],
+        "first_seen": iso(now - 900_000),
+    }
+    streams = [first, old] if vehicle % 3 == 0 else [first]
+    size = [sum(b - a + 1 for s in streams for a, b in s[kind]) for kind in ("stored", "pending", "quarantined")]
+    reasons = [
+        "ignition_off",
+        "no_network",
+        "ignition_off",
+        "updating",
+        "ignition_off",
+        "power",
+        "ignition_off",
+        "unknown",
+    ]
+    silences: list[dict[str, str | None]] = [
+        {
+            "from": iso(now - 70_000 * (i + 1)),
+            "to": iso(now - 70_000 * (i + 1) + 31_000 / (1 + i % 3)),
+            "reason": reason,
+        }
+        for i, reason in enumerate(reasons)
+    ]
+    if case in (7, 8):
+        silences.insert(0, {"from": iso(now - 8000), "to": None, "reason": "no_network" if vehicle == 7 else "unknown"})
+    totals = {
+        "stored": size[0],
+        "pending": size[1],
+        "lost": sum(x["last"] - x["first"] + 1 for x in lost),
+        "quarantined": size[2],
+    }
+    return {
+        "device_id": f"mp-{vehicle:04d}",
+        "as_of": iso(now),
+        "totals": totals,
+        "streams": streams,
+        "silences": silences,
+    }
+
+
+class Fixture:
+    """The ASGI application. `watches` counts the leases that were asked for, by vehicle."""
+
+    def __init__(self, fleet: Fleet, dist: Path = DIST, *, is_whole: bool = False) -> None:
+        self.fleet = fleet
+        self.dist = dist
+        self.is_whole = is_whole
+        self.watches: dict[int, int] = {}
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """One HTTP request or one live link."""
+        if scope["type"] == "websocket":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            query = {key: values[0] for key, values in parse_qs(scope["query_string"].decode()).items()}
+            if scope["path"].startswith("/api/v1/"):
+                status, body = self._answer(scope["method"], unquote(scope["path"][7:]), query)
+                kind = "application/json" if status < 400 else "application/problem+json"
+                await _respond(send, status, kind, json.dumps(body).encode())
+            else:
+                await self._file(scope["path"], send)
+
+    async def _file(self, path: str, send: Send) -> None:
+        file = (self.dist / path.lstrip("/")).resolve()
+        if not file.is_relative_to(self.dist.resolve()) or not file.is_file():
+            file = self.dist / "index.html"
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        await _respond(send, 200, kind, await asyncio.to_thread(file.read_bytes))
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        gone = asyncio.create_task(receive())
+        kind = "snapshot"
+        try:
+            while not gone.done():
+                vehicles = [self.fleet.live(v) for v in self.fleet.ids if kind == "snapshot" or self._moves(v)]
+                text = json.dumps({"type": kind, "at": iso(time.time()), "vehicles": vehicles})
+                await send({"type": "websocket.send", "text": text})
+                kind = "changes"
+                await asyncio.wait([gone], timeout=1.0)
+        finally:
+            gone.cancel()
+
+    def _moves(self, vehicle: int) -> bool:
+        return self.fleet.status(vehicle) in ("driving", "idling")
+
+    def _answer(self, method: str, path: str, query: Query) -> Answer:
+        if method == "GET" and path == "/fixture/watches":
+            return 200, self.watches
+        if found := re.fullmatch(r"/vehicles/(\d+)(?:/(\w+))?", path):
+            vehicle = int(found[1])
+            return self._vehicle(vehicle, found[2], query) if vehicle in self.fleet.ids else _not_found(path)
+        if found := re.fullmatch(r"/devices/mp-(\d+)(?:/(ledger))?", path):
+            vehicle = int(found[1])
+            if vehicle not in self.fleet.ids:
+                return _not_found(path)
+            return 200, self._ledger(vehicle) if found[2] else self._device(vehicle)
+        lists: dict[str, Callable[[], Any]] = {
+            "/vehicles": lambda: {"items": [self.fleet.summary(v) for v in self.fleet.ids], "next_cursor": None},
+            "/devices": lambda: {"items": [self._device(v) for v in self.fleet.ids]},
+            "/signals": signals,
+            "/summary": self._summary,
+        }
+        return (200, lists[path]()) if path in lists else _not_found(path)
+
+    def _vehicle(self, vehicle: int, part: str | None, query: Query) -> Answer:
+        if part == "watch":
+            self.watches[vehicle] = self.watches.get(vehicle, 0) + 1
+            return 202, {"lease_s": 60}
+        now = time.time()
+        from_s, to_s = _time(query.get("from"), now - 3600), _time(query.get("to"), now)
+        parts: dict[str | None, Callable[[], Any]] = {
+            None: lambda: self.fleet.summary(vehicle),
+            "state": lambda: {"vehicle_id": vehicle, "values": self.fleet.state(vehicle)},
+            "history": lambda: self.fleet.history(
+                vehicle, query.get("signals", "speed_kmh").split(","), from_s, to_s, int(query.get("points", "800"))
+            ),
+            "track": lambda: self.fleet.track(vehicle, from_s, to_s),
+            "faults": lambda: {"items": self.fleet.faults(vehicle)},
+            "events": lambda: {"items": self.fleet.events(vehicle), "next_cursor": None},
+        }
+        return (200, parts[part]()) if part in parts else _not_found(f"/vehicles/{vehicle}/{part}")
+
+    def _ledger(self, vehicle: int) -> dict[str, Any]:
+        return ledger(vehicle, time.time(), is_whole=self.is_whole)
+
+    def _device(self, vehicle: int) -> dict[str, Any]:
+        now = time.time()
+        book = self._ledger(vehicle)
+        seen = self.fleet.last_seen(vehicle, now)
+        return {
+            "id": f"mp-{vehicle:04d}",
+            "vehicle_id": vehicle,
+            "vehicle_name": f"Van {vehicle:02d}",
+            "agent_version": "0.1.0",
+            "last_seen": None if seen is None else iso(seen),
+            "totals": book["totals"],
+            "is_forked": any(stream["forked"] for stream in book["streams"]),
+        }
+
+    def _summary(self) -> dict[str, Any]:
+        states = [self.fleet.status(v) for v in self.fleet.ids]
+        books = [self._ledger(v)["totals"] for v in self.fleet.ids]
+        frames = {kind: sum(book[kind] for book in books) for kind in ("stored", "pending", "lost", "quarantined")}
+        kinds = ("driving", "idling", "parked", "silent", "unknown")
+        vehicles = {"total": len(states), **{kind: states.count(kind) for kind in kinds}}
+        return {"vehicles": vehicles, "frames": frames, "samples": frames["stored"] * 270, "doubled": 0}
+
+
+def _time(text: str | None, default: float) -> float:
+    return default if text is None else datetime.fromisoformat(text).timestamp()
+
+
+def _not_found(path: str) -> Answer:
+    return NOT_FOUND, {
+        "type": "about:blank",
+        "title": "Not found",
+        "status": NOT_FOUND,
+        "detail": f"There is no {path}.",
+    }
+
+
+async def _respond(send: Send, status: int, kind: str, body: bytes) -> None:
+    headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def main() -> None:
+    """Serve until stopped."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--vehicles", type=int, default=12)
+    parser.add_argument("--whole", action="store_true", help="no device has lost, quarantined or forked anything")
+    arguments = parser.parse_args()
+    app = Fixture(Fleet(arguments.vehicles), is_whole=arguments.whole)
+    uvicorn.run(
+        app, host="127.0.0.1", port=arguments.port, log_level="warning", lifespan="off", timeout_graceful_shutdown=1
+    )
+
+
+if __name__ == "__main__":
+    main()
