@@ -150,6 +150,12 @@ class AlertRow(NamedTuple):
     seen_us: int
 
 
+class Committed(NamedTuple):
+    """What a commit did beside storing frames: the devices whose rows were moved in time."""
+
+    retimed: frozenset[int]
+
+
 class Batch(NamedTuple):
     """One commit: everything that messages up to a point changed. `ranges` replace what their streams had before."""
 
@@ -162,6 +168,8 @@ class Batch(NamedTuple):
     anchors: Sequence[AnchorRow]
     quarantined: Sequence[QuarantineRow]
     alerts: Sequence[AlertRow]
+    late: Mapping[int, tuple[int, int]]
+    """device_id: (stream_no, seq) of its earliest frame that came after a later one."""
     live: Sequence["LiveUpdate"]
 
 

@@ -15,6 +15,7 @@ from cloud.facts import (
     AlertRow,
     AnchorRow,
     Batch,
+    Committed,
     DeviceRef,
     FrameRow,
     Latest,
@@ -58,7 +59,7 @@ class TelemetryWriter(Protocol):
     def utc_ms(self, stream_no: int, boot: int, boot_ms: int) -> int | None: ...
     def preload(self, keys: Sequence[tuple[int, int]]) -> None: ...
     def stored_crcs(self, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]: ...
-    def commit(self, batch: Batch) -> "Future[None]": ...
+    def commit(self, batch: Batch) -> "Future[Committed]": ...
 
 
 class Window:
@@ -79,13 +80,14 @@ class Window:
 class Committing(NamedTuple):
     """A batch under way, and what to tell whom once it is committed."""
 
-    future: "Future[None]"
+    future: "Future[Committed]"
     acked: list[Acked]
     answers: list[tuple[str, bytes]]
     device_ids: frozenset[int]
     frames: int
     samples: int
     messages: int
+    has_late: bool
 
 
 class Pipeline:
@@ -115,6 +117,7 @@ class Pipeline:
         self._acked: list[Acked] = []
         self._answers: list[tuple[str, bytes]] = []
         self._unchecked: list[tuple[StreamEntry, DeviceRef, Header, int, Message]] = []
+        self._late: dict[int, tuple[int, int]] = {}
         self._messages = 0
 
     @property
@@ -251,9 +254,13 @@ class Pipeline:
             if exceeded is not None:
                 self._refuse(device, "open_ranges", exceeded, message.received_us)
                 return False
+        is_late = header.seq < entry.ledger.stored.highest() or self.book.of_device(device.id)[-1] is not entry
         crc = frame_crc(message.data)
         filing = self.book.file(entry, header.seq, crc)
         if filing is Filing.NEW:
+            if is_late:
+                place = (entry.no, header.seq)
+                self._late[device.id] = min(place, self._late.get(device.id, place))
             self.book.saw(entry, message.received_us)
             self._open_boot(entry, header, message.received_us)
             for anchor in meta.anchors:
@@ -398,6 +405,7 @@ class Pipeline:
             self._anchors,
             self._quarantined,
             list(self._alerts.values()),
+            self._late,
             [latest.update() for latest in self._moved.values()],
         )
         committing = Committing(
@@ -408,6 +416,7 @@ class Pipeline:
             len(self._frames),
             sum(frame.header.samples for frame in self._frames),
             self._messages,
+            bool(self._late),
         )
         self._new_batch()
         return committing

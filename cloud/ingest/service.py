@@ -13,7 +13,7 @@ from nats.aio.client import Client
 import structlog
 
 from cloud.config import IngestConfig
-from cloud.facts import LiveUpdate, Registry
+from cloud.facts import Committed, LiveUpdate, Registry
 from cloud.ingest.acks import Acks
 from cloud.ingest.broker import Broker
 from cloud.ingest.counters import IngestCounters
@@ -41,7 +41,7 @@ class Ingest:
         writer: TelemetryWriter,
         *,
         on_live: Callable[[Sequence[LiveUpdate]], None] = lambda _updates: None,
-        on_commit: Callable[[frozenset[int]], None] = lambda _device_ids: None,
+        on_commit: Callable[[frozenset[int], bool], None] = lambda _device_ids, _has_rewinds: None,
     ) -> None:
         self._config = config
         self._broker = broker
@@ -126,17 +126,17 @@ class Ingest:
     async def _finish(self, source: Source) -> None:
         while True:
             committing, reply = await self._under_way.get()
-            await asyncio.wrap_future(committing.future)
-            await self._committed(committing)
+            result = await asyncio.wrap_future(committing.future)
+            await self._committed(committing, result)
             await source.ack(reply)
 
-    async def _committed(self, done: Committing) -> None:
+    async def _committed(self, done: Committing, result: Committed) -> None:
         await asyncio.get_running_loop().run_in_executor(self._decode, self.pipeline.committed, done)
         self._acks.add(done.acked, time.monotonic())
         await self._send_acks()
         for subject, data in done.answers:
             await self.publish(subject, data)
-        self._on_commit(done.device_ids)
+        self._on_commit(done.device_ids | result.retimed, done.has_late or bool(result.retimed))
         log.debug("batch_committed", frames=done.frames, samples=done.samples, messages=done.messages)
 
     async def _acknowledge(self) -> None:

@@ -23,16 +23,24 @@ class Retime(NamedTuple):
     timeline: Timeline
 
 
-def retime(cursor: Cursor, item: Retime, vehicle_at: VehicleAt) -> int:
-    """Delete the rows of the frames that the spans touch, and project those frames again. Returns how many."""
+def retime(cursor: Cursor, item: Retime, vehicle_at: VehicleAt) -> int | None:
+    """Delete the rows of the frames that the spans touch, and project those frames again.
+
+    Returns the device, None when no frame was touched.
+    """
     stream_no, boot = item.key
-    first = min(span.first_ms for span in item.spans)
-    last = max(span.last_ms for span in item.spans)
+    from_ms = min(span.first_ms for span in item.spans)
+    to_ms = max(span.last_ms for span in item.spans)
     where = "stream_no = ? AND boot = ? AND last_ms >= ? AND first_ms <= ?"
-    arguments: list[object] = [stream_no, boot, first, last]
-    found = cursor.execute(f"SELECT seq FROM frames WHERE {where}", arguments).fetchnumpy()["seq"]  # noqa: S608
+    arguments: list[object] = [stream_no, boot, from_ms, to_ms]
+    columns = cursor.execute(f"SELECT seq, device_id FROM frames WHERE {where}", arguments).fetchnumpy()  # noqa: S608
+    found = columns["seq"]
     if not len(found):
-        return 0
+        return None
+    device_id = int(columns["device_id"][0])
+    cursor.execute(
+        "INSERT INTO rewinds (device_id, stream_no, seq) VALUES (?, ?, ?)", [device_id, stream_no, int(found.min())]
+    )
     _mark_dirty(cursor, stream_no, boot, found)
     for table in ("tel", "tel_marks", "events"):
         cursor.register("moved", {"seq": found})
@@ -41,7 +49,8 @@ def retime(cursor: Cursor, item: Retime, vehicle_at: VehicleAt) -> int:
             [stream_no, boot],
         )
         cursor.unregister("moved")
-    return project_stored(cursor, where, arguments, lambda _stream, _boot: item.timeline, vehicle_at)
+    project_stored(cursor, where, arguments, lambda _stream, _boot: item.timeline, vehicle_at)
+    return device_id
 
 
 def _mark_dirty(cursor: Cursor, stream_no: int, boot: int, seqs: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> None:

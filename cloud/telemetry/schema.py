@@ -41,6 +41,8 @@ CREATE TABLE alerts(tenant_id INTEGER, device_id INTEGER, kind VARCHAR, detail V
 CREATE TABLE latest({_PLACE},
     ts TIMESTAMP, state BLOB);
 CREATE TABLE dirty(tenant_id INTEGER, vehicle_id INTEGER, bucket TIMESTAMP);
+CREATE SEQUENCE rewind_no;
+CREATE TABLE rewinds(no BIGINT DEFAULT nextval('rewind_no'), device_id INTEGER, stream_no INTEGER, seq BIGINT);
 CREATE TABLE job_state(name VARCHAR, value VARCHAR);
 """
 

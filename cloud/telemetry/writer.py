@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 import pyarrow as pa
 
-from cloud.facts import AnchorRow, Batch, LiveUpdate, Order, QuarantineRow, Registry, TimeSource
+from cloud.facts import AnchorRow, Batch, Committed, LiveUpdate, Order, QuarantineRow, Registry, TimeSource
 from cloud.telemetry.insert import insert_projected, insert_table
 from cloud.telemetry.project import Projected, project, rows_table
 from cloud.telemetry.reproject import Retime, retime
@@ -123,7 +123,7 @@ class TelemetryWriter:
 
         return {(stream_no, seq): crc for stream_no, seq, crc in self._store.read_sync(fetch)}
 
-    def commit(self, batch: Batch) -> "Future[None]":
+    def commit(self, batch: Batch) -> "Future[Committed]":
         """Project a batch in this (the decode) thread and queue its transaction; done when it is committed."""
         prepared = self._prepare(batch)
         return self._store.submit(lambda cursor: _execute(cursor, prepared, self._registry.vehicle_at))
@@ -269,9 +269,10 @@ def load_latest(cursor: Cursor) -> list[LiveUpdate]:
     ]
 
 
-def _execute(cursor: Cursor, prepared: _Prepared, vehicle_at: Callable[[int, int], int | None]) -> None:
-    for item in prepared.retimes:
-        retime(cursor, item, vehicle_at)
+def _execute(cursor: Cursor, prepared: _Prepared, vehicle_at: Callable[[int, int], int | None]) -> Committed:
+    retimed = {retime(cursor, item, vehicle_at) for item in prepared.retimes}
+    for device_id, (stream_no, seq) in prepared.batch.late.items():
+        cursor.execute("INSERT INTO rewinds (device_id, stream_no, seq) VALUES (?, ?, ?)", [device_id, stream_no, seq])
     insert_table(cursor, "frames", prepared.frames)
     insert_projected(cursor, prepared.projected)
     for name, table in prepared.tables.items():
@@ -281,6 +282,7 @@ def _execute(cursor: Cursor, prepared: _Prepared, vehicle_at: Callable[[int, int
     _replace(cursor, "latest", prepared.latest, prepared.latest, "vehicle_id")
     _quarantine(cursor, prepared.quarantined)
     _alerts(cursor, prepared.batch)
+    return Committed(frozenset(device_id for device_id in retimed if device_id is not None))
 
 
 def _replace(cursor: Cursor, name: str, touched: pa.Table, rows: pa.Table, key: str) -> None:

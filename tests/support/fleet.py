@@ -12,9 +12,11 @@ from nats.aio.msg import Msg
 from cloud.config import IngestConfig, LimitsConfig, NatsConfig, TelemetryConfig
 from cloud.facts import DeviceRef, LiveUpdate
 from cloud.ingest.broker import Broker
+from cloud.ingest.pipeline import Committing, Message, Pipeline
 from cloud.ingest.service import Ingest
 from cloud.telemetry.ledger_view import load_ledger
 from cloud.telemetry.store import TelemetryStore
+from cloud.telemetry.verify import VerifyReport, verify
 from cloud.telemetry.writer import TelemetryWriter, load_latest
 from sync_protocol import subjects
 from sync_protocol.ledger import Ranges
@@ -150,7 +152,7 @@ class Plane:
             commit_window_s=0.05, ack_delay_s=0.0, limits=LimitsConfig(frames_per_s=1e6, frames_burst=1_000_000)
         )
         self.live: list[LiveUpdate] = []
-        self.committed: list[frozenset[int]] = []
+        self.committed: list[tuple[frozenset[int], bool]] = []
 
     def open(self) -> None:
         """Start the broker, open the store, load the ledger."""
@@ -165,7 +167,7 @@ class Plane:
             self.registry,
             self.writer,
             on_live=self._on_live,
-            on_commit=self.committed.append,
+            on_commit=lambda *news: self.committed.append(news),
         )
         streams, ranges, boots = self.store.read_sync(load_ledger)
         self.ingest.pipeline.book.load(streams, ranges, boots)
@@ -196,3 +198,62 @@ class Plane:
             await client.close()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+class LocalPlane:
+    """Pipeline and store without a broker: messages in, committed rows out, for tests that need no network."""
+
+    def __init__(
+        self, folder: Path, *, limits: LimitsConfig | None = None, registry: MemoryRegistry | None = None
+    ) -> None:
+        self.registry = registry or MemoryRegistry()
+        self.store = TelemetryStore(folder / "telemetry.duckdb", TelemetryConfig(threads=1, readers=1))
+        self.limits = limits or LimitsConfig(frames_per_s=1e6, frames_burst=1_000_000)
+        self.received_us = 1_790_000_000_000_000
+        self.news: list[tuple[frozenset[int], bool]] = []
+        self.open()
+
+    def open(self) -> None:
+        """Open the store and load the ledger, as after a restart."""
+        self.store.open()
+        self.writer = TelemetryWriter(self.store, self.registry)
+        self.writer.load()
+        self.pipeline = Pipeline(self.limits, self.registry, self.writer, lambda: self.received_us)
+        self.pipeline.book.load(*self.store.read_sync(load_ledger))
+        self.pipeline.load_latest(self.store.read_sync(load_latest))
+
+    def take(self, datas: Sequence[bytes], device: str = "van-1") -> list[LiveUpdate]:
+        """Lead messages through the steps."""
+        messages = []
+        for data in datas:
+            self.received_us += 1000
+            messages.append(Message(subjects.up(TENANT, device), data, self.received_us))
+        return self.pipeline.take(messages)
+
+    def commit(self) -> Committing | None:
+        """Commit what was taken and wait for it."""
+        committing = self.pipeline.commit()
+        if committing is not None:
+            result = committing.future.result()
+            self.pipeline.committed(committing)
+            self.news.append((committing.device_ids | result.retimed, committing.has_late or bool(result.retimed)))
+        return committing
+
+    def feed(self, datas: Sequence[bytes], device: str = "van-1") -> Committing | None:
+        """Take and commit."""
+        self.take(datas, device)
+        return self.commit()
+
+    def rows(self, sql: str) -> list[tuple[object, ...]]:
+        """Rows of a query."""
+        return self.store.read_sync(lambda cursor: cursor.execute(sql).fetchall())
+
+    def verify(self) -> VerifyReport:
+        """The store's own check, which must find nothing."""
+        report = self.store.read_sync(verify)
+        assert report.problems == []
+        return report
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
