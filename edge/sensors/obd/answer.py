@@ -4,7 +4,7 @@ Works on what an ELM327 prints with headers on (ATH1): CAN frames with ISO-TP (I
 numbers, or the older protocols' bytes with their checksum.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 import re
 from typing import NamedTuple
 
@@ -94,8 +94,11 @@ def data_lines(lines: Iterable[str]) -> list[str]:
     return kept
 
 
-def messages(lines: Sequence[str], bus: Bus) -> list[Message]:
-    """Whole messages in the order of their first line. `BadAnswer` for anything that is not one."""
+def messages(lines: Sequence[str], bus: Bus, padded: Collection[int] = ()) -> list[Message]:
+    """Whole messages in the order of their first line. `BadAnswer` for anything that is not one.
+
+    `padded` are computers known to fill their CAN frames up: a shorter one of theirs has lost bytes on the serial line.
+    """
     head = bus.header_digits
     parts: list[tuple[int, bytes]] = []
     for line in lines:
@@ -106,7 +109,14 @@ def messages(lines: Sequence[str], bus: Bus) -> list[Message]:
             parts.append((int(line[:head], 16), body))
         else:
             parts.append(_older(bytes.fromhex(line[:head]), body, bus))
-    return _iso_tp(parts) if bus.is_can else [Message(*part) for part in parts]
+    return _iso_tp(parts, padded) if bus.is_can else [Message(*part) for part in parts]
+
+
+def padding_ecus(lines: Iterable[str], bus: Bus) -> set[int]:
+    """The computers that filled up a frame in these lines, which `messages` has found good."""
+    head = bus.header_digits
+    short = [line for line in lines if bus.is_can and len(line) == head + 16 and line[head] == "0"]
+    return {int(line[:head], 16) for line in short if int(line[head + 1], 16) < 7}
 
 
 def _older(header: bytes, body: bytes, bus: Bus) -> tuple[int, bytes]:
@@ -128,13 +138,13 @@ def _crc8(data: bytes) -> int:
     return crc ^ 0xFF
 
 
-def _iso_tp(frames: Sequence[tuple[int, bytes]]) -> list[Message]:
+def _iso_tp(frames: Sequence[tuple[int, bytes]], padded: Collection[int]) -> list[Message]:
     done: list[Message] = []
     open_: dict[int, tuple[int, bytearray, int]] = {}  # by ECU: length, bytes so far, next sequence number
     for ecu, frame in frames:
         kind, low = frame[0] >> 4, frame[0] & 0x0F
-        if len(frame) > 8:
-            raise BadAnswer("more than 8 bytes in a CAN frame")
+        if len(frame) > 8 or (len(frame) < 8 and ecu in padded):
+            raise BadAnswer(f"{len(frame)} bytes in a CAN frame of {ecu:X}")
         if kind == 0:
             # A controller pads to 8 bytes or not at all: any other size means that bytes went missing.
             if not 1 <= low <= 7 or len(frame) not in (low + 1, 8) or ecu in open_:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from edge.sensors.obd.answer import Bus, Message, messages, positive
+from edge.sensors.obd.answer import Bus, Message, messages, padding_ecus, positive
 from edge.sensors.obd.decode import (
     DTC_SERVICES,
     DtcStatus,
@@ -27,6 +27,7 @@ MAX_PIDS = 6  # SAE J1979: as many fit one CAN frame
 _LAST_BASE = 0xA0
 _SAME_COUNTS = 3  # frame counts in a row that must agree before one is foretold
 _STRIKES = 2
+_BAD_TO_FORGET = 3
 
 # What spoils one request but not the connection to the adapter.
 REQUEST_ERRORS = (BusError, NegativeAnswer, NotUnderstood, BadAnswer)
@@ -44,6 +45,8 @@ class Vehicle:
         self._sizes = dict(catalogue().pid_bytes)
         self._counts: dict[str, tuple[int, int]] = {}  # by request: frames of the answer, and how often in a row
         self._count_strikes = 0
+        self._padded: set[int] = set()
+        self._bad_in_a_row = 0
 
     @classmethod
     async def find(cls, elm: Elm, memory: Memory, *, may_search: bool) -> "Vehicle":
@@ -72,7 +75,7 @@ class Vehicle:
     @classmethod
     async def _discovered(cls, elm: Elm, bus: Bus, memory: Memory, lines: Sequence[str]) -> "Vehicle":
         vehicle = cls(elm, bus, memory)
-        found = positive(messages(lines, bus), 0x01)
+        found = vehicle._parse(lines, 0x01)
         supported: dict[int, set[int]] = {}
         for base in range(0x00, _LAST_BASE + 1, 0x20):
             if base:
@@ -140,7 +143,7 @@ class Vehicle:
         count = self._foretold(request) if is_counted else None
         if count is not None:
             try:
-                found = positive(messages(await self._elm.request(f"{request}{count:X}"), self.bus), service)
+                found = self._parse(await self._elm.request(f"{request}{count:X}"), service)
             except REQUEST_ERRORS:
                 found = await self._ask(request, service)  # if this fails too, the count was not to blame
                 self._strike(request)
@@ -149,11 +152,23 @@ class Vehicle:
             self._count_strikes = 0
             return found
         lines = await self._elm.request(request)
-        found = positive(messages(lines, self.bus), service)
+        found = self._parse(lines, service)
         if is_counted:
             frames, times = self._counts.get(request, (0, 0))
             self._counts[request] = (len(lines), times + 1 if frames == len(lines) else 1)
         return found
+
+    def _parse(self, lines: Sequence[str], service: int) -> list[Message]:
+        try:
+            found = messages(lines, self.bus, self._padded)
+        except BadAnswer:
+            self._bad_in_a_row += 1
+            if self._bad_in_a_row >= _BAD_TO_FORGET:
+                self._padded.clear()  # a computer that fills up some frames and not others
+            raise
+        self._bad_in_a_row = 0
+        self._padded |= padding_ecus(lines, self.bus)
+        return positive(found, service)
 
     def _foretold(self, request: str) -> int | None:
         """How many frames the answer will have, so that the adapter need not wait for more; None when not known."""
