@@ -1,0 +1,291 @@
+"""The agent: where the stages meet. Sensors -> sampler -> outbox -> uplink, one task each, one process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version
+import os
+from pathlib import Path
+import resource
+from typing import Any
+
+import msgspec
+import structlog
+
+from edge.clock import BUILT_UTC_MS, SystemClock, kernel_boot, machine
+from edge.committer import Committer
+from edge.config import DeviceConfig
+from edge.control import ControlServer
+from edge.ledger_view import LedgerView, ledger_of
+from edge.notify import SystemdNotifier
+from edge.outbox.opening import Identity, outbox_path
+from edge.outbox.outbox import Outbox
+from edge.outbox.room import Room
+from edge.outbox.worker import OutboxWorker
+from edge.sampling.sampler import Sampler
+from edge.sensors.base import Sensor
+from edge.sensors.obd.config import ObdConfig
+from edge.sensors.obd.errors import ObdError
+from edge.sensors.obd.sensor import ObdSensor
+from edge.status import AgentStatus, LiveValue, live_values
+from edge.tap import Tap
+from edge.uplink.link import Link, NatsLink
+from edge.uplink.source import Change
+from edge.uplink.uplink import Uplink
+from sync_protocol import subjects
+from sync_protocol.errors import NotFound, Unavailable
+
+ODOMETER_KEY = "odometer_raw"
+_TICK_S = 0.2
+_ANCHOR_EVERY_S = 600.0
+_FLUSH_EVERY_S = 30.0
+_LIVE_EVERY_S = 0.5
+_LAST_WORDS_S = 2.0
+
+log = structlog.get_logger()
+
+
+class Agent:
+    """One device at work. `run` returns after `stop` was set and everything measured is committed."""
+
+    def __init__(self, config: DeviceConfig, clock: SystemClock, notifier: SystemdNotifier) -> None:
+        self._config = config
+        self._clock = clock
+        self._notifier = notifier
+        self._started_ms = clock.boot_ms()
+        self._due = asyncio.Event()
+        self._vin: str | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`. `Conflict` when another agent has the outbox, `Full` when the disk has no room for one."""
+        config = self._config
+        path = outbox_path(Path(config.state_dir), config.tenant, config.device)
+        room = Room(round(config.outbox.size_mb * (1 << 20)), config.outbox.ballast_kb * 1024)
+        identity = Identity(config.tenant, config.device, machine(), kernel_boot())
+        self._outbox = await OutboxWorker.open(path, identity, room)
+        try:
+            await self._work(stop)
+        except BaseException:
+            await self._outbox.close(None)
+            raise
+        await self._outbox.close("shutdown")
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        config = self._config
+        boot = await self._outbox.call(lambda outbox: outbox.boot)
+        odometer_raw = await self._outbox.call(lambda outbox: outbox.kept(ODOMETER_KEY))
+        self._committer = Committer(self._outbox, lambda: self._uplink.notify())
+        self._sampler = Sampler(
+            config.sampling,
+            self._clock,
+            self._committer.put,
+            odometer_raw=odometer_raw,
+            periods_s=config.obd.periods_s,
+            wake=self._due.set,
+        )
+        self._tap = Tap(self._sampler, self._on_event)
+        self._uplink = Uplink(
+            config.uplink,
+            self._clock,
+            self._outbox,
+            self._sampler,
+            self._connect,
+            version=version("milepost"),
+            boot=boot,
+            vin=lambda: self._vin,
+            on_change=self._on_change,
+        )
+        self._sensors = self._make_sensors()
+        await self._tell_start(boot)
+        await self._until(stop)
+
+    async def _until(self, stop: asyncio.Event) -> None:
+        server = ControlServer(
+            self._config.socket_path,
+            {
+                "status": self._status,
+                "sync": self._ledger,
+                "values": self._values,
+                "dtc": self._dtc,
+                "record_start": self._record_start,
+                "record_stop": self._record_stop,
+                "watch": self._watch,
+            },
+            {"live": self._live},
+        )
+        async with asyncio.TaskGroup() as group:
+            measuring = [group.create_task(sensor.run(self._tap), name=sensor.name) for sensor in self._sensors]
+            measuring.append(group.create_task(self._keep_time(), name="time"))
+            ticking = group.create_task(self._tick(), name="sampling")
+            committing = group.create_task(self._committer.run(), name="outbox")
+            others = [group.create_task(server.run(), name="control"), group.create_task(self._flush(), name="flush")]
+            if self._config.uplink.enabled:
+                others.append(group.create_task(self._uplink.run(), name="uplink"))
+            self._notifier.send("READY=1")
+            await stop.wait()
+            self._notifier.send("STOPPING=1")
+            for task in (*measuring, ticking):
+                task.cancel()
+            await asyncio.wait((*measuring, ticking))
+            self._tap.close()
+            self._sampler.event("agent_stopping", self._clock.boot_ms(), {"reason": "shutdown"})
+            self._sampler.close()
+            await self._committer.drain()
+            committing.cancel()
+            await self._last_words()
+            for task in others:
+                task.cancel()
+        log.info("agent_stopped")
+
+    async def _last_words(self) -> None:
+        """Give what was just committed a moment to arrive; it is safe either way."""
+        deadline = asyncio.get_running_loop().time() + _LAST_WORDS_S
+        while self._uplink.state().link == "connected" and asyncio.get_running_loop().time() < deadline:
+            if not (await self._outbox.totals()).pending:
+                return
+            await asyncio.sleep(0.05)
+
+    async def _tell_start(self, boot: int) -> None:
+        def facts(outbox: Outbox) -> dict[str, Any]:
+            return {
+                "previous_end": outbox.previous.reason,
+                "last_boot": outbox.previous.boot,
+                "last_boot_ms": outbox.previous.last_boot_ms,
+                "new_stream": outbox.new_stream,
+                "set_aside": outbox.set_aside.name if outbox.set_aside else None,
+            }
+
+        told = await self._outbox.call(facts)
+        told["uncommitted_s"] = self._uncommitted_s(str(told["previous_end"]), boot, told)
+        log.info("agent_started", tenant=self._config.tenant, device=self._config.device, boot=boot, **told)
+        told |= {"boot": boot, "version": version("milepost")}
+        self._sampler.event("agent_started", self._clock.boot_ms(), told)
+
+    def _uncommitted_s(self, end: str, boot: int, told: dict[str, Any]) -> float:
+        """At most so much was measured and not committed when the run before ended."""
+        if end not in ("killed", "power"):
+            return 0.0
+        period_s = self._config.sampling.frame_period_s
+        if told["last_boot"] != boot:
+            return period_s
+        return min(period_s, max(0.0, (self._started_ms - int(told["last_boot_ms"])) / 1000))
+
+    def _make_sensors(self) -> list[Sensor]:
+        config = self._config
+        if config.replay is not None:
+            from edge.sensors.replay import ReplaySensor
+
+            return [ReplaySensor(config.replay, self._clock.boot_ms)]
+        sensors: list[Sensor] = []
+        if config.obd.enabled:
+            sensors.append(ObdSensor(_with_state(config.obd, Path(config.state_dir)), self._clock.boot_ms))
+        if config.gps.enabled:
+            from edge.sensors.gps import GpsSensor
+
+            sensors.append(GpsSensor(config.gps, self._clock.boot_ms, BUILT_UTC_MS))
+        return sensors
+
+    async def _connect(self) -> Link:
+        config = self._config
+        up, down = subjects.up(config.tenant, config.device), subjects.down(config.tenant, config.device)
+        return await NatsLink.connect(config.uplink, up, down, config.device)
+
+    def _on_change(self, change: Change) -> None:
+        if change.new_stream or change.forked:
+            data = {"new_stream": change.new_stream, "forked": change.forked}
+            self._sampler.event("stream_changed", self._clock.boot_ms(), data)
+
+    def _on_event(self, kind: str, data: dict[str, Any]) -> None:
+        if kind == "vin_read":
+            self._vin = str(data.get("vin")) or None
+
+    async def _tick(self) -> None:
+        """The heartbeat: closes frames in time, and is what systemd's watchdog listens to."""
+        while True:
+            self._sampler.tick()
+            self._notifier.send("WATCHDOG=1")
+            try:
+                await asyncio.wait_for(self._due.wait(), _TICK_S)
+            except TimeoutError:
+                continue
+            self._due.clear()
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._sampler.anchor(self._clock.anchor())
+            await asyncio.sleep(_ANCHOR_EVERY_S)
+
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_EVERY_S)
+            await self._outbox.flush()
+
+    async def _status(self, _args: dict[str, Any]) -> AgentStatus:
+        boot_ms = self._clock.boot_ms()
+        utc_ms, source = self._sampler.utc(boot_ms)
+        return AgentStatus(
+            version=version("milepost"),
+            tenant=self._config.tenant,
+            device=self._config.device,
+            pid=os.getpid(),
+            boot_ms=boot_ms,
+            uptime_s=(boot_ms - self._started_ms) / 1000,
+            utc_ms=utc_ms,
+            utc_source=source,
+            is_watched=self._sampler.is_watched(),
+            vin=self._vin,
+            memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            recording=self._tap.recording,
+            sensors={sensor.name: sensor.state() for sensor in self._sensors},
+            signals=len(self._sampler.latest),
+            frames=await self._outbox.totals(),
+            sampling=self._sampler.health(),
+            outbox=self._committer.health(),
+            uplink=self._uplink.health(),
+            link=self._uplink.state(),
+        )
+
+    async def _ledger(self, _args: dict[str, Any]) -> LedgerView:
+        return await self._outbox.call(lambda outbox: ledger_of(outbox.streams))
+
+    async def _values(self, _args: dict[str, Any]) -> list[LiveValue]:
+        return live_values(self._sampler, self._clock.boot_ms())
+
+    async def _live(self, args: dict[str, Any]) -> AsyncIterator[list[LiveValue]]:
+        while True:
+            yield await self._values(args)
+            await asyncio.sleep(_LIVE_EVERY_S)
+
+    async def _dtc(self, _args: dict[str, Any]) -> dict[str, Any]:
+        obd = next((sensor for sensor in self._sensors if isinstance(sensor, ObdSensor)), None)
+        if obd is None:
+            raise NotFound("no OBD sensor is configured")
+        try:
+            report = await obd.read_dtcs()
+        except ObdError as err:
+            raise Unavailable(str(err)) from err
+        return {
+            "codes": [{"code": dtc.code, "status": dtc.status, "ecu": dtc.ecu} for dtc in report.codes],
+            "unread": dict(report.unread),
+            "vin": self._vin,
+        }
+
+    async def _record_start(self, args: dict[str, Any]) -> str:
+        boot_ms = self._clock.boot_ms()
+        return self._tap.start(Path(str(args.get("path", ""))), boot_ms, self._sampler.utc(boot_ms)[0])
+
+    async def _record_stop(self, _args: dict[str, Any]) -> int:
+        return self._tap.stop()
+
+    async def _watch(self, args: dict[str, Any]) -> None:
+        self._sampler.watch(float(args.get("lease_s", 60)))
+
+
+def _with_state(config: ObdConfig, folder: Path) -> ObdConfig:
+    return config if config.state_path else msgspec.structs.replace(config, state_path=str(folder / "obd.json"))
+
+
+def stop_on(stop: asyncio.Event, signals: tuple[int, ...], loop: asyncio.AbstractEventLoop) -> None:
+    """Set `stop` when one of these signals comes."""
+    ask: Callable[[], None] = stop.set
+    for number in signals:
+        loop.add_signal_handler(number, ask)

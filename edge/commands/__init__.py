@@ -1,0 +1,1 @@
+"""The commands of `milepost`, one module each, with its `command`."""
