@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 _FRAMES_A_TURN = 2_000
 _FRAMES_A_DEVICE = 500
-_POINTS = 16
+_POINTS = 32
 _POINT_EVERY = 100
 _SAVE_EVERY_S = 60.0
 
@@ -138,12 +138,10 @@ class DeriveEngine:
     def _read(self, device_ids: Sequence[int], rewinds: Mapping[int, Position]) -> list["_Work"]:
         """In the reader thread: what each device may take now."""
         ledgers = self._reader.ledgers(device_ids)
-        plans: dict[int, tuple[DeviceCursor, Plan, RewindPoint | bool | None]] = {}
+        plans: dict[int, tuple[DeviceCursor, Position, Plan, RewindPoint | bool]] = {}
         budget = _FRAMES_A_TURN
         for device_id, ledger in ledgers.items():
-            cursor = self._cursors.get(device_id)
-            if cursor is None:
-                cursor = self._cursors[device_id] = DeviceCursor(device_id, ledger.tenant_id, self._steps)
+            cursor = self._cursors.setdefault(device_id, DeviceCursor(device_id, ledger.tenant_id, self._steps))
             point = _point_before(cursor, rewinds.get(device_id))
             at = cursor.at if point is False else START if point is True else (point.stream_no, point.seq)
             limit = _FRAMES_A_DEVICE if point is False else 1 << 40
@@ -223,7 +221,9 @@ class DeriveEngine:
         if all(step.is_boundary(cursor.states[step.name]) for step in self._steps):
             cursor.frames_since_point = 0
             point = RewindPoint(frame.order.stream_no, frame.order.seq, self._encoded(cursor.states))
-            cursor.points = [*cursor.points[-(_POINTS - 1) :], point]
+            cursor.points = [*cursor.points, point]
+            if len(cursor.points) > _POINTS:  # thin out the older half: what lies far back is rarely gone back to
+                cursor.points = cursor.points[: _POINTS // 2 : 2] + cursor.points[_POINTS // 2 :]
 
     def _encoded(self, states: dict[str, Any]) -> dict[str, msgspec.Raw]:
         return {name: msgspec.Raw(msgspec.msgpack.encode(state)) for name, state in states.items()}
