@@ -36,7 +36,11 @@ class Settings(msgspec.Struct, frozen=True):
 
     def load(self) -> CloudConfig:
         """The configuration, with the options of the command line on top."""
-        config = load_config(CloudConfig, self.path, os.environ)
+        tree = load_config(dict[str, Any], self.path, os.environ)
+        try:
+            config = msgspec.convert(tree, CloudConfig, dec_hook=lambda kind, value: kind(value))  # paths
+        except msgspec.ValidationError as err:
+            raise ConfigError(f"{self.path or 'configuration'}: {err}") from err
         return config if self.data_dir is None else msgspec.structs.replace(config, data_dir=self.data_dir)
 
 
