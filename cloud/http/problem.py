@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from math import ceil
+import re
 from typing import Any
 
 from litestar import Request, Response
@@ -72,7 +73,7 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
     elif isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
         headers.update(error.headers or {})
-        faults = _faults(error.extra)
+        faults = _faults(error.extra) or _missing(error.detail)
         detail = "; ".join(f"{f.path}: expected {f.expected}" for f in faults) or _plain(status, error.detail)
     else:
         status = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -105,6 +106,13 @@ def _faults(extra: Any) -> tuple[Fault, ...]:
     )
 
 
+def _missing(detail: str) -> tuple[Fault, ...]:
+    """Litestar tells of an absent parameter in words only."""
+    found = _ABSENT.match(detail)
+    return (Fault(found[1], "a value: it is required"),) if found else ()
+
+
+_ABSENT = re.compile(r"Missing required \w+ parameter '(\w+)'")
 # Parameters whose name is a word of Python.
 _PYTHON_NAMES = {"from_": "from"}
 
