@@ -46,17 +46,19 @@ class Elm:
         or a slow bus initialisation, the search deadline holds instead.
         """
         async with self._lock:
-            until = asyncio.get_running_loop().time() + self._deadline_s - _NUDGE_S
             was_out_of_step, self._is_out_of_step = self._is_out_of_step, True
+            until = asyncio.get_running_loop().time() + self._deadline_s
             if was_out_of_step:
                 with suppress(AdapterSilent):  # an idle adapter does not answer a nudge; the echo will tell
                     await self._nudge()
+            else:
+                until -= _NUDGE_S  # kept for getting back into step
             self._port.discard()
             await self._port.write(command.encode("ascii") + b"\r", until)
             try:
                 text = await self._port.read_until(_PROMPT, until)
             except AdapterSilent:
-                text = await self._late_answer(may_search, until)
+                text = await self._late_answer(until, may_search=may_search, may_nudge=not was_out_of_step)
             self._is_out_of_step = False
             return self._without_echo(command, text)
 
@@ -89,10 +91,12 @@ class Elm:
             raise BadAnswer(f"protocol {' '.join(lines)[:20]!r} is not one for OBD-II")
         return Bus(digit)
 
-    async def _late_answer(self, may_search: bool, until: float) -> bytes:
+    async def _late_answer(self, until: float, *, may_search: bool, may_nudge: bool) -> bytes:
         begun = self._port.unread.decode("ascii", "replace").upper()
         if may_search and any(word in begun for word in _ANNOUNCED):
             return await self._port.read_until(_PROMPT, until + self._search_deadline_s - self._deadline_s)
+        if not may_nudge:
+            raise AdapterSilent("no answer again")
         await self._nudge()
         # The nudge came back with a prompt, so the adapter lives; what it printed before is nobody's answer now.
         self._is_out_of_step = False
