@@ -83,19 +83,19 @@ def _check_path(path: Path) -> None:
         raise ConfigError(f"$.socket {path}: expected at most {_MOST_PATH_BYTES} bytes")
 
 
-def ask(path: Path, op: str, **args: Any) -> Any:
+def ask(socket_path: Path, op: str, **args: Any) -> Any:
     """Ask the running agent one thing. `Unavailable` when none runs, none answers, or it says no."""
-    for result in ask_stream(path, op, **args):
+    for result in ask_stream(socket_path, op, **args):
         return result
     raise Unavailable("the agent gave no answer")
 
 
-def ask_stream(path: Path, op: str, **args: Any) -> Iterator[Any]:
+def ask_stream(socket_path: Path, op: str, **args: Any) -> Iterator[Any]:
     """As `ask`, for a request whose answers go on until the caller stops or the agent ends."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
         channel.settimeout(_ANSWER_TIMEOUT_S)
         try:
-            channel.connect(os.fspath(path))
+            channel.connect(os.fspath(socket_path))
             channel.sendall(msgspec.json.encode({"op": op, **args}) + b"\n")
             with channel.makefile("rb") as lines:
                 for line in lines:
@@ -104,4 +104,4 @@ def ask_stream(path: Path, op: str, **args: Any) -> Iterator[Any]:
                         raise Unavailable(str(reply.get("error", "refused")))
                     yield reply.get("result")
         except (OSError, msgspec.DecodeError) as err:
-            raise Unavailable(f"no agent answers at {path}: {getattr(err, 'strerror', None) or err}") from err
+            raise Unavailable(f"no agent answers at {socket_path}: {getattr(err, 'strerror', None) or err}") from err

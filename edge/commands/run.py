@@ -8,18 +8,23 @@ import signal
 import click
 
 from edge.commands.loading import load
+from edge.config import DeviceConfig
 
 
 @click.command("run")
 @click.pass_obj
 def command(path: Path | None) -> None:
     """Run the agent until SIGTERM or Ctrl-C; everything measured is then committed."""
+    run_agent(load(path))
+
+
+def run_agent(config: DeviceConfig) -> None:
+    """Run the agent in this process until a signal ends it."""
     from edge.app import Agent, stop_on
     from edge.clock import SystemClock
     from edge.logs import set_up
     from edge.notify import SystemdNotifier
 
-    config = load(path)
     set_up(config.log)
 
     async def work() -> None:

@@ -34,6 +34,7 @@ class OpenFrame:
         self.anchors: list[TimeAnchor] = []
         self._marks: dict[tuple[int, MarkKind], list[list[int]]] = {}
         self._rows: dict[str, dict[int, dict[int, int]]] = {}
+        self._group_of: dict[int, str] = {}
         self.first_ms: int | None = None
         self._meta_bytes = 0
 
@@ -48,13 +49,19 @@ class OpenFrame:
         return _SAMPLE_BYTES * self.samples + self._meta_bytes
 
     def row(self, group: str, boot_ms: int, values: Mapping[int, int]) -> int:
-        """Add a row. Returns how many samples replaced one of the same signal and instant."""
+        """Add a row. Returns how many samples replaced one of the same signal and instant.
+
+        A signal has one group in a frame: what comes of it under another name joins its first.
+        """
         self._touch(boot_ms)
-        row = self._rows.setdefault(group, {}).setdefault(boot_ms, {})
-        before = len(row)
-        row.update(values)
-        self.samples += len(row) - before
-        return len(values) - (len(row) - before)
+        new = 0
+        for signal_id, raw in values.items():
+            rows = self._rows.setdefault(self._group_of.setdefault(signal_id, group), {})
+            row = rows.setdefault(boot_ms, {})
+            new += signal_id not in row
+            row[signal_id] = raw
+        self.samples += new
+        return len(values) - new
 
     def mark(self, signal_id: int, first_ms: int, last_ms: int, kind: MarkKind, *, join: bool) -> None:
         """Add a mark; with `join` it continues the last one of its kind."""

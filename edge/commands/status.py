@@ -1,0 +1,67 @@
+"""`milepost status`: is everything well, at a glance."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from edge.commands.loading import load
+from edge.commands.output import console, duration, print_json, size, table
+from edge.control import ask
+from edge.health import StageHealth
+from edge.status import AgentStatus
+
+_MARK = {"open": "[green]open[/]", "opening": "[yellow]opening[/]", "closed": "[dim]closed[/]"}
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def command(path: Path | None, as_json: bool) -> None:
+    """Show sensors, frames, and the connection to the cloud."""
+    raw = ask(load(path).socket_path, "status")
+    if as_json:
+        print_json(raw)
+        return
+    _show(msgspec.convert(raw, AgentStatus))
+
+
+def _show(status: AgentStatus) -> None:
+    out = console()
+    out.print(
+        f"[bold]{status.tenant} / {status.device}[/]  milepost {status.version}, pid {status.pid}, "
+        f"up {duration(status.uptime_s)}, {status.memory_mb:.0f} MB"
+    )
+    clock = f"UTC from {status.utc_source}" if status.utc_ms is not None else "UTC not known yet"
+    watched = ", watched: a frame a second" if status.is_watched else ""
+    out.print(f"{clock}{watched}" + (f", recording to {status.recording}" if status.recording else ""))
+    sensors = table("sensor", "link", "since", "detail", "facts")
+    for name, state in status.sensors.items():
+        facts = "  ".join(f"{key} {value}" for key, value in state.facts.items() if value is not None)
+        since = duration((status.boot_ms - state.since_boot_ms) / 1000)
+        sensors.add_row(name, _MARK.get(state.link, f"[red]{state.link}[/]"), since, state.detail, facts)
+    out.print(sensors)
+    stages = table("stage", "received", "sent", "queued", "dropped", "errors")
+    for name, health in (("sampling (samples)", status.sampling), ("outbox (frames)", status.outbox),
+                         ("uplink (frames)", status.uplink)):  # fmt: skip
+        stages.add_row(name, str(health.received), str(health.sent), str(health.queued), *_lists(health))
+    out.print(stages)
+    frames = status.frames
+    lost = f"[red]{frames.lost} lost[/]" if frames.lost else "0 lost"
+    out.print(f"frames: {frames.committed} committed, {frames.acked} acknowledged, {frames.pending} pending, {lost}")
+    link = status.link
+    ack = f"last acknowledgement {duration((status.boot_ms - link.last_ack_ms) / 1000)} ago" if link.last_ack_ms else (
+        "no acknowledgement yet")  # fmt: skip
+    color = "green" if link.link == "connected" else "red"
+    out.print(
+        f"uplink: [{color}]{link.link}[/] {link.detail} for {duration((status.boot_ms - link.since_ms) / 1000)}, {ack},"
+        " "
+        f"{size(link.bytes_sent)} sent in {link.frames_sent} frames ({link.frames_sent_again} again)"
+    )
+
+
+def _lists(health: StageHealth) -> tuple[str, str]:
+    return (
+        ", ".join(f"{count} {reason}" for reason, count in health.dropped.items()) or "0",
+        ", ".join(f"{count} {kind}" for kind, count in health.errors.items()) or "0",
+    )
