@@ -13,7 +13,7 @@ setup:
 # The least that the demo needs, then vehicles on a live map at http://127.0.0.1:8321
 demo *args:
     uv sync --quiet --inexact --extra edge --extra cloud --group web --no-dev
-    {{python}} scripts/web.py build --if-stale
+    {{python}} scripts/web.py build
     {{python}} scripts/demo.py {{args}}
 
 # The tests: all of them, or what pytest's arguments say

@@ -191,9 +191,9 @@ def _joined(parts: list[NDArray[_S]], dtype: type[_S]) -> NDArray[_S]:
 def _passes(good: list[tuple[int, Parsed]]) -> list[list[tuple[int, Parsed]]]:
     """Split so that one numpy pass never holds more than a bounded number of samples."""
     out: list[list[tuple[int, Parsed]]] = []
-    size = _MAX_PASS_SAMPLES
+    size = 0
     for item in good:
-        if size + item[1].header.samples > _MAX_PASS_SAMPLES:
+        if not out or size + item[1].header.samples > _MAX_PASS_SAMPLES:
             out.append([])
             size = 0
         out[-1].append(item)

@@ -175,6 +175,15 @@ def test_signals_of_a_newer_catalogue_wait() -> None:
         decode(pack_header(cells) + bytes(body))
 
 
+def test_frames_without_samples_go_through_a_chunk() -> None:
+    event = encode(STREAM, 1, 1, [], Meta((Event(5, "agent_started"),)))
+    for datas in ([event], [event, encode(STREAM, 2, 1, [group()]), event]):
+        chunk = decode_chunk(datas)
+        assert len(chunk.frames) == len(datas)
+        assert not chunk.bad
+    assert decode_chunk([]).frames == []
+
+
 def test_bytes_without_magic_are_no_frame() -> None:
     for data in (b"", b"\xd4", b"hello", b"\xd4H..."):
         assert not header.is_frame(data)

@@ -1,0 +1,115 @@
+"""Write the reference pages from the code: docs/reference/{signals,cli,config}.md. CI fails on a difference."""
+
+import ast
+from collections.abc import Iterator
+import inspect
+from pathlib import Path
+import textwrap
+from typing import Any, get_args, get_type_hints
+
+import click
+import msgspec
+
+from cloud.cli import main as cloud_main
+from cloud.config import CloudConfig
+from edge.cli import root as edge_main
+from edge.config import DeviceConfig
+from sync_protocol.signals import catalogue
+
+OUT = Path("docs/reference")
+MADE = "<!-- Made from the code by `just gen`; do not edit. -->\n\n"
+
+
+def signals() -> str:
+    """The catalogue as a table."""
+    lines = [
+        "# Signals\n",
+        f"Catalogue {catalogue().version}, {len(catalogue().signals)} signals. `value = raw * resolution + offset`.\n",
+        "| id | name | unit | resolution | offset | range | period s | stale s | PID | VSS path | |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for s in catalogue().signals:
+        pid = f"01 {s.pid:02X}" if s.pid is not None else ""
+        lines.append(
+            f"| {s.id} | `{s.name}` | {s.unit} | {s.scale} | {s.offset:g} | {s.min:g} … {s.max:g} | {s.period_s:g} |"
+            f" {s.stale_s:g} | {pid} | `{s.vss}` | {s.text} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def commands(command: click.Command, path: str) -> Iterator[str]:
+    """A command and those below it, as --help shows them."""
+    with click.Context(command, info_name=path, max_content_width=100, terminal_width=100) as context:
+        level = "##" if " " not in path else "###"
+        yield f"{level} {path}\n\n```\n{command.get_help(context)}\n```\n"
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                child = command.get_command(context, name)
+                assert child is not None
+                yield from commands(child, f"{path} {name}")
+
+
+def fields(kind: type[Any], prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    """(section, key, default, text) of a config Struct and the Structs in it."""
+    texts = _attribute_texts(kind)
+    hints = get_type_hints(kind, include_extras=True)
+    for field in msgspec.structs.fields(kind):
+        inner = [t for t in (hints[field.name], *get_args(hints[field.name])) if isinstance(t, type)]
+        struct = next((t for t in inner if issubclass(t, msgspec.Struct)), None)
+        if struct is not None:
+            yield from fields(struct, f"{prefix}{field.name}.")
+        else:
+            default = field.default if field.default is not msgspec.NODEFAULT else None
+            if default is None and field.default_factory is not msgspec.NODEFAULT:
+                default = field.default_factory()
+            required = field.required
+            yield prefix, field.name, "required" if required else _shown(default), texts.get(field.name, "")
+
+
+def _shown(default: object) -> str:
+    if default is None:
+        return "none"
+    if isinstance(default, str | Path):
+        return f'"{default}"'
+    return str(default).lower() if isinstance(default, bool) else repr(default)
+
+
+def _attribute_texts(kind: type[Any]) -> dict[str, str]:
+    """The string under each field, as in this very kind of source."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(body, ast.ClassDef)
+    out: dict[str, str] = {}
+    for before, after in zip(body.body, body.body[1:], strict=False):
+        if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name):
+            text = after.value if isinstance(after, ast.Expr) else None
+            if isinstance(text, ast.Constant):
+                out[before.target.id] = " ".join(str(text.value).split())
+    return out
+
+
+def config(kind: type[Any], title: str, file: str) -> str:
+    """One configuration file as a table."""
+    lines = [f"## {title}: `{file}`\n", "| key | default | |", "|---|---|---|"]
+    lines += [f"| `{prefix}{key}` | {default} | {text} |" for prefix, key, default, text in fields(kind, "")]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    OUT.mkdir(parents=True, exist_ok=True)
+    pages = {
+        "signals": signals(),
+        "cli": "# Command lines\n\n"
+        + "\n".join([*commands(edge_main, "milepost"), *commands(cloud_main, "milepost-cloud")]),
+        "config": "# Configuration\n\nTOML; the environment lies over it: `MILEPOST__GPS__HOST=gps` sets `gps.host`.\n"
+        "Unknown keys and bad values are refused with their path, and the exit code is 78.\n\n"
+        + config(DeviceConfig, "The device", "/etc/milepost/device.toml")
+        + "\n"
+        + config(CloudConfig, "The cloud", "milepost-cloud.toml"),
+    }
+    for name, text in pages.items():
+        (OUT / f"{name}.md").write_text(MADE + text, encoding="utf-8")
+        print(OUT / f"{name}.md")
+
+
+if __name__ == "__main__":
+    main()
