@@ -16,6 +16,7 @@ from edge.committer import Committer
 from edge.config import DeviceConfig
 from edge.control import ControlServer
 from edge.ledger_view import LedgerView, ledger_of
+from edge.live import live_values
 from edge.notify import SystemdNotifier
 from edge.outbox.opening import Identity, outbox_path
 from edge.outbox.outbox import Outbox
@@ -26,7 +27,7 @@ from edge.sensors.base import Sensor
 from edge.sensors.obd.config import ObdConfig
 from edge.sensors.obd.errors import ObdError
 from edge.sensors.obd.sensor import ObdSensor
-from edge.status import AgentStatus, LiveValue, live_values
+from edge.status import AgentStatus, LiveValue
 from edge.tap import Tap
 from edge.uplink.link import Link, NatsLink
 from edge.uplink.source import Change

@@ -8,7 +8,7 @@ import msgspec
 
 from edge.outbox.opening import load_streams
 from edge.outbox.schema import connect_read_only
-from edge.outbox.streams import Stream
+from edge.outbox.streams import Stream, totals_of
 from sync_protocol.errors import NotFound, Unavailable
 from sync_protocol.messages import GapReason, SeqRange
 
@@ -65,11 +65,7 @@ def ledger_of(streams: Iterable[Stream]) -> LedgerView:
             )
             for stream in known
         ),
-        committed=sum(stream.last_seq for stream in known),
-        acked=sum(stream.acked.count() for stream in known),
-        pending=sum(stream.pending.count() for stream in known),
-        forked=sum(stream.forked.count() for stream in known),
-        lost=sum(b - a + 1 for stream in known for a, b, _, _ in stream.gap_rows()),
+        **msgspec.structs.asdict(totals_of(known)),
     )
 
 

@@ -3,12 +3,10 @@
 import msgspec
 
 from edge.health import StageHealth
-from edge.outbox.outbox import Totals
-from edge.sampling.sampler import Sampler
+from edge.outbox.streams import Totals
 from edge.sensors.base import SensorState
-from edge.uplink.uplink import UplinkState
+from edge.uplink.state import UplinkState
 from sync_protocol.messages import AnchorSource
-from sync_protocol.signals import catalogue
 
 
 class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,18 +41,3 @@ class LiveValue(msgspec.Struct, frozen=True):
     unit: str
     age_s: float
     is_stale: bool
-
-
-def live_values(sampler: Sampler, boot_ms: int) -> list[LiveValue]:
-    """The newest sample of every signal that has come, in the catalogue's order."""
-    by_id = catalogue().by_id
-    return [
-        LiveValue(
-            by_id[signal_id].name,
-            by_id[signal_id].value(raw),
-            by_id[signal_id].unit,
-            max(0, boot_ms - at_ms) / 1000,
-            sampler.is_stale(signal_id),
-        )
-        for signal_id, (at_ms, raw) in sorted(sampler.latest.items())
-    ]

@@ -12,8 +12,8 @@ from edge.outbox.room import Room, create
 from edge.outbox.salvage import Salvage, salvage
 from edge.outbox.schema import connect, frame_id, is_sound, migrate
 from edge.outbox.streams import Stream
-from sync_protocol.codec import read_header
 from sync_protocol.errors import Conflict
+from sync_protocol.header import read_header
 from sync_protocol.ledger import Ranges
 
 EndReason = Literal["first_start", "shutdown", "updating", "killed", "power"]

@@ -12,9 +12,9 @@ import msgspec
 from edge.outbox.opening import Identity, PreviousEnd, insert_stream, lock, open_file, write_gaps
 from edge.outbox.room import Room, free_ballast, has_room, lay_ballast
 from edge.outbox.schema import frame_id
-from edge.outbox.streams import Stream, evictable, overlap
-from sync_protocol.codec import read_header
+from edge.outbox.streams import Stream, Totals, evictable, overlap, totals_of
 from sync_protocol.errors import Full
+from sync_protocol.header import read_header
 from sync_protocol.ledger import Ranges
 from sync_protocol.messages import SeqRange, StreamAnswer, StreamState
 
@@ -44,16 +44,6 @@ class Effect(msgspec.Struct, frozen=True):
     again: int = 0
     forked: int = 0
     new_stream: str | None = None
-
-
-class Totals(msgspec.Struct, frozen=True):
-    """Frames by where they are. `lost` left the device without having been acknowledged."""
-
-    committed: int
-    pending: int
-    acked: int
-    forked: int
-    lost: int
 
 
 class Outbox:
@@ -331,13 +321,7 @@ class Outbox:
 
     def totals(self) -> Totals:
         """Counts over all streams."""
-        return Totals(
-            committed=sum(s.last_seq for s in self._streams),
-            pending=sum(s.pending.count() for s in self._streams),
-            acked=sum(s.acked.count() for s in self._streams),
-            forked=sum(s.forked.count() for s in self._streams),
-            lost=sum(b - a + 1 for s in self._streams for a, b, _, _ in s.gap_rows()),
-        )
+        return totals_of(self._streams)
 
     def kept(self, key: str, default: int = 0) -> int:
         """A value that an earlier `append` was asked to keep."""

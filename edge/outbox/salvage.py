@@ -8,9 +8,8 @@ from zlib import crc32
 import msgspec
 
 from edge.outbox.schema import stream_seq
-from sync_protocol.codec import Header, read_header
 from sync_protocol.errors import Rejected, Unavailable
-from sync_protocol.header import HEADER_BYTES, MAGIC, MAX_BODY_BYTES
+from sync_protocol.header import HEADER_BYTES, MAGIC, MAX_BODY_BYTES, Header, read_header
 
 
 class SavedStream(msgspec.Struct):

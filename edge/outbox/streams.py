@@ -141,6 +141,28 @@ class Stream:
         self.forked = Ranges(_decode(forked))
 
 
+class Totals(msgspec.Struct, frozen=True):
+    """Frames by where they are. `lost` left the device without having been acknowledged."""
+
+    committed: int
+    pending: int
+    acked: int
+    forked: int
+    lost: int
+
+
+def totals_of(streams: Iterable[Stream]) -> Totals:
+    """Counts over streams."""
+    known = list(streams)
+    return Totals(
+        committed=sum(s.last_seq for s in known),
+        pending=sum(s.pending.count() for s in known),
+        acked=sum(s.acked.count() for s in known),
+        forked=sum(s.forked.count() for s in known),
+        lost=sum(b - a + 1 for s in known for a, b, _, _ in s.gap_rows()),
+    )
+
+
 def evictable(streams: Iterable[Stream], most: int) -> Iterator[tuple[Stream, int, int, bool]]:
     """Frames in the order in which they leave when room is needed: (stream, first, last, whether it is a loss).
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge.outbox.opening import Identity
-from edge.outbox.outbox import Effect, FrameKey, MakeFrame, Outbox, Queued, Totals
+from edge.outbox.outbox import Effect, FrameKey, MakeFrame, Outbox, Queued
 from edge.outbox.room import Room
+from edge.outbox.streams import Totals
 from sync_protocol.messages import SeqRange, StreamAnswer, StreamState
 
 T = TypeVar("T")

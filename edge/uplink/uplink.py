@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 import structlog
@@ -13,6 +12,7 @@ from edge.uplink.backoff import Backoff
 from edge.uplink.config import UplinkConfig
 from edge.uplink.link import Connect, Link
 from edge.uplink.source import Change, Source, Vehicle
+from edge.uplink.state import LinkWord, UplinkState
 from edge.uplink.window import Window
 from sync_protocol.errors import Denied, Rejected, Unavailable
 from sync_protocol.ledger import Ranges
@@ -31,21 +31,6 @@ _CHECK_S = 5.0
 _STEADY_S = 30.0
 
 log = structlog.get_logger()
-
-
-class UplinkState(msgspec.Struct, frozen=True):
-    """What `status` and `doctor` show. Times are boot_ms; `last_ack_ms` 0: none yet."""
-
-    link: Literal["disabled", "connecting", "connected", "refused"]
-    detail: str
-    since_ms: int
-    last_ack_ms: int
-    last_answer_ms: int
-    in_flight: int
-    frames_sent: int
-    frames_sent_again: int
-    bytes_sent: int
-    bytes_received: int
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -88,7 +73,7 @@ class Uplink:
         self._asked: list[_Asked] = []
         self._suspect: dict[bytes, Ranges] | None = None
         self._counters = Counters()
-        self._link: Literal["disabled", "connecting", "connected", "refused"] = "connecting"
+        self._link: LinkWord = "connecting"
         self._detail = "not tried yet"
         self._since_ms = clock.boot_ms()
         self._last_ack_ms = 0
@@ -144,7 +129,7 @@ class Uplink:
                 self._backoff.reset()
             await asyncio.sleep(self._backoff.next_s())
 
-    def _turn(self, link: Literal["connecting", "connected", "refused"], detail: str) -> None:
+    def _turn(self, link: LinkWord, detail: str) -> None:
         """Say it once on loss and once on recovery."""
         if link != self._link or (link != "connected" and not self._detail) or self._detail == "not tried yet":
             log.info(f"uplink_{'lost' if link == 'connecting' else link}", detail=detail)
