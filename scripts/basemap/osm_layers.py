@@ -1,8 +1,9 @@
 """OSM extract -> one GeoJSON-lines file a layer, with the zoom from which each feature is shown."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import json
 from pathlib import Path
+from typing import Any
 
 import osmium
 from osmium.geom import GeoJSONFactory
@@ -64,7 +65,7 @@ def speed_limit(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdigit() else None
 
 
-def _node(item, tags, factory, add):  # type: ignore[no-untyped-def]
+def _node(item: Any, tags: Mapping[str, str], factory: GeoJSONFactory, add: Callable[..., None]) -> None:
     place = tags.get("place")
     if place in PLACE_MINZOOM and "name" in tags:
         population = tags.get("population", "")
@@ -78,7 +79,7 @@ def _node(item, tags, factory, add):  # type: ignore[no-untyped-def]
         add("pois", factory.create_point(item), 13, **{"class": tags["amenity"]}, name=tags.get("name"))
 
 
-def _way(item, tags, factory, add):  # type: ignore[no-untyped-def]
+def _way(item: Any, tags: Mapping[str, str], factory: GeoJSONFactory, add: Callable[..., None]) -> None:
     highway, waterway = tags.get("highway"), tags.get("waterway")
     if highway in ROAD_MINZOOM:
         add(
@@ -97,7 +98,7 @@ def _way(item, tags, factory, add):  # type: ignore[no-untyped-def]
         add("boundary", factory.create_linestring(item), 4 if level == 2 else 10, admin_level=level)
 
 
-def _area(item, tags, factory, add):  # type: ignore[no-untyped-def]
+def _area(item: Any, tags: Mapping[str, str], factory: GeoJSONFactory, add: Callable[..., None]) -> None:
     kind = tags.get("natural") or tags.get("landuse") or tags.get("leisure") or tags.get("waterway")
     if "building" in tags:
         add("buildings", factory.create_multipolygon(item), 13, **{"class": "building"}, name=tags.get("name"))
