@@ -35,6 +35,20 @@ def iso_tp(ecu: int, data: bytes, *, is_padded: bool = True) -> list[str]:
     return [f"{ecu:03X}" + frame.ljust(size, b"\x00").hex().upper() for frame in frames]
 
 
+def older_lines(ecu: int, data: bytes) -> list[str]:
+    """The lines of one answer by ISO 9141-2: no counts, four bytes of a VIN or three codes a line, a checksum."""
+    if data[0] == 0x49:
+        vin = data[3:].rjust(20, b"\x00")
+        parts = [data[:2] + bytes([n + 1]) + vin[n * 4 : n * 4 + 4] for n in range(5)]
+    elif data[0] in (0x43, 0x47):
+        codes = data[2:].ljust(max(6, -(-len(data[2:]) // 6) * 6), b"\x00")
+        parts = [data[:1] + codes[at : at + 6] for at in range(0, len(codes), 6)]
+    else:
+        parts = [data]
+    lines = [b"\x48\x6b" + bytes([ecu]) + part for part in parts]
+    return [(line + bytes([sum(line) & 0xFF])).hex().upper() for line in lines]
+
+
 def encode_dtc(code: str) -> bytes:
     """`P0143` to its two bytes."""
     return ("PCBU".index(code[0]) << 14 | int(code[1]) << 12 | int(code[2:], 16)).to_bytes(2, "big")
@@ -193,7 +207,8 @@ class FakeElm:
         if request[0] == 1 and len(request) > 2 and not self.has_multi_pid:
             return ["NO DATA"]
         lines: list[str] = ["SEARCHING..."] if self._selected == "0" and command == "0100" else []
-        found = [line for ecu, it in self.ecus.items() if (data := it.answer(request)) for line in iso_tp(ecu, data)]
+        frames = iso_tp if self.protocol in "68" else older_lines
+        found = [line for ecu, it in self.ecus.items() if (data := it.answer(request)) for line in frames(ecu, data)]
         return lines + found[:count] if found else [*lines, "NO DATA"]
 
 

@@ -91,6 +91,10 @@ class Elm:
             raise BadAnswer(f"protocol {' '.join(lines)[:20]!r} is not one for OBD-II")
         return Bus(digit)
 
+    async def let_sleep(self) -> None:
+        """End the protocol: on K lines the adapter would go on sending wake-up messages by itself."""
+        await self.ask("ATPC")
+
     async def _late_answer(self, until: float, *, may_search: bool, may_nudge: bool) -> bytes:
         begun = self._port.unread.decode("ascii", "replace").upper()
         if may_search and any(word in begun for word in _ANNOUNCED):

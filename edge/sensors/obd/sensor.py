@@ -136,6 +136,7 @@ class ObdSensor:
             reason = await self._stay(elm, vehicle, sink)
             self._lose(sink, reason, "closed", f"vehicle left alone: {reason}")
             must_be_used = reason == "ignition_off"
+            await elm.let_sleep()
 
     async def _stay(self, elm: Elm, vehicle: Vehicle, sink: SensorSink) -> str:
         measuring = Measuring(self._config, elm, vehicle, self._memory, self._ignition, self._faults, self._clock)
@@ -186,6 +187,7 @@ class ObdSensor:
             await vehicle.learn_batching()
             if must_be_used and not self._ignition.is_charging and not await self._is_used(vehicle):
                 self._become("closed", "vehicle rests: engine off")
+                await elm.let_sleep()
                 return None
         except REQUEST_ERRORS as err:
             if not is_vehicle_away(err):

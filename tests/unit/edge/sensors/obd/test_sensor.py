@@ -244,6 +244,7 @@ def test_ignition_off_ends_the_questions(elm: FakeElm, text: str, mark: str) -> 
             assert {kind for _, _, kind in sink.marks} == {mark}
             await until(lambda: sink.last(ID["battery_v"]) == 124)
             await until(lambda: sensor.state().link == "closed")
+            await until(lambda: "ATPC" in elm.received)
             elm.received.clear()
             await until(lambda: len(elm.asked("ATRV")) > 6)
             assert not elm.asked("0")  # nothing was sent to the vehicle
