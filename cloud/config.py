@@ -49,9 +49,10 @@ class IngestConfig(msgspec.Struct, forbid_unknown_fields=True):
 class TelemetryConfig(msgspec.Struct, forbid_unknown_fields=True):
     """The embedded telemetry store (DuckDB)."""
 
-    threads: Count = 2
+    threads: Count = 1
+    """DuckDB threads beside the callers'; more than one doubles the cost of appends (`tests/bench/ingest.py`)."""
     memory_limit: str = "2GB"
-    checkpoint_bytes: Count = 64 * 1024**2
+    checkpoint_bytes: Count = 256 * 1024**2
     readers: Count = 2
 
 

@@ -174,42 +174,20 @@ class Batch(NamedTuple):
 
 
 class LiveUpdate(NamedTuple):
-    """The newest values that one frame brings for a vehicle: {signal name: (value in its unit, ts_ms)}."""
+    """The newest values that frames bring for vehicles, in the order of the frames: one list entry for each frame.
 
-    tenant_id: int
-    vehicle_id: int
-    device_id: int
-    order: Order
-    ts_ms: int
-    values: Mapping[str, tuple[float, int]]
+    cell_frame, cell_signal, cell_value, cell_ms: (K,) index of the frame, signal id, value in its unit, UTC in ms.
+    """
 
-
-class Latest:
-    """The newest value of every signal of one vehicle: {signal name: (value, ts_ms)}."""
-
-    __slots__ = ("device_id", "order", "tenant_id", "ts_ms", "values", "vehicle_id")
-
-    def __init__(self, first: LiveUpdate) -> None:
-        self.tenant_id = first.tenant_id
-        self.vehicle_id = first.vehicle_id
-        self.device_id = first.device_id
-        self.order = first.order
-        self.ts_ms = first.ts_ms
-        self.values: dict[str, tuple[float, int]] = dict(first.values)
-
-    def apply(self, update: LiveUpdate) -> bool:
-        """Take in an update. A late one (of an earlier frame) only fills in signals never heard of; False then."""
-        if update.order <= self.order and update.device_id == self.device_id:
-            for name, read in update.values.items():
-                self.values.setdefault(name, read)
-            return False
-        self.device_id, self.order, self.ts_ms = update.device_id, update.order, update.ts_ms
-        self.values.update(update.values)
-        return True
-
-    def update(self) -> LiveUpdate:
-        """All of it as one update."""
-        return LiveUpdate(self.tenant_id, self.vehicle_id, self.device_id, self.order, self.ts_ms, self.values)
+    tenant_ids: Sequence[int]
+    vehicle_ids: Sequence[int]
+    device_ids: Sequence[int]
+    orders: Sequence[Order]
+    ts_ms: Sequence[int]
+    cell_frame: NDArray[np.int64]
+    cell_signal: NDArray[np.int16]
+    cell_value: NDArray[np.float64]
+    cell_ms: NDArray[np.int64]
 
 
 class DerivedFrame(NamedTuple):

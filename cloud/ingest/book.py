@@ -84,6 +84,10 @@ class StreamEntry:
     def ranges(self) -> list[RangeRow]:
         """All ranges as the store keeps them."""
         ledger = self.ledger
+        if len(ledger.stored) == 1 and not (ledger.quarantined or ledger.lost or self.forked):
+            ((first, last),) = ledger.stored
+            if last == ledger.last_seq:
+                return [RangeRow(self.no, "stored", first, last, None)]
         rows = [RangeRow(self.no, "stored", first, last, None) for first, last in ledger.stored]
         rows += [RangeRow(self.no, "quarantined", first, last, None) for first, last in ledger.quarantined]
         rows += [RangeRow(self.no, "lost", gap.first, gap.last, gap.reason) for gap in ledger.lost_gaps()]

@@ -18,7 +18,6 @@ from cloud.facts import (
     Committed,
     DeviceRef,
     FrameRow,
-    Latest,
     LiveUpdate,
     QuarantineKind,
     QuarantineRow,
@@ -74,7 +73,7 @@ class Window:
         self.errors: dict[int, Rejected | Unavailable] = {}
         self.chunks: list[tuple[int, Chunk]] = []
         self.accepted: dict[int, int] = {}
-        self.live: list[LiveUpdate] = []
+        self.live: LiveUpdate | None = None
 
 
 class Committing(NamedTuple):
@@ -103,7 +102,6 @@ class Pipeline:
         self._limits = Limits(config)
         self._clock_us = clock_us
         self._devices: dict[str, DeviceRef] = {}
-        self._latest: dict[int, Latest] = {}
         self._new_batch()
 
     def _new_batch(self) -> None:
@@ -113,7 +111,7 @@ class Pipeline:
         self._anchors: list[AnchorRow] = []
         self._quarantined: list[QuarantineRow] = []
         self._alerts: dict[tuple[int, str], AlertRow] = {}
-        self._moved: dict[int, Latest] = {}
+        self._live: list[LiveUpdate] = []
         self._acked: list[Acked] = []
         self._answers: list[tuple[str, bytes]] = []
         self._unchecked: list[tuple[StreamEntry, DeviceRef, Header, int, Message]] = []
@@ -130,7 +128,7 @@ class Pipeline:
         """Frames that the next commit will store."""
         return len(self._frames)
 
-    def take(self, messages: Sequence[Message]) -> list[LiveUpdate]:
+    def take(self, messages: Sequence[Message]) -> LiveUpdate:
         """Lead a window through the steps. Returns the newest values it brought."""
         self.counters.received += len(messages)
         self.counters.waiting += len(messages)
@@ -138,11 +136,8 @@ class Pipeline:
         window = Window(messages)
         for step in STEPS:
             step(self, window)
+        assert window.live is not None  # the last step makes it
         return window.live
-
-    def load_latest(self, updates: Sequence[LiveUpdate]) -> None:
-        """Take over the last values of every vehicle."""
-        self._latest = {update.vehicle_id: Latest(update) for update in updates}
 
     # -- the steps ----------------------------------------------------------------------------------------------------
 
@@ -209,13 +204,8 @@ class Pipeline:
     def go_live(self, window: Window) -> None:
         """The newest value of each signal of each accepted frame."""
         window.live = newest_values(window.frames, window.parts, self._writer.utc_ms, self._registry.vehicle_at)
-        for update in window.live:
-            latest = self._latest.get(update.vehicle_id)
-            if latest is None:
-                latest = self._latest[update.vehicle_id] = Latest(update)
-            else:
-                latest.apply(update)
-            self._moved[update.vehicle_id] = latest
+        if window.live.vehicle_ids:
+            self._live.append(window.live)
 
     # -- filing -------------------------------------------------------------------------------------------------------
 
@@ -406,7 +396,7 @@ class Pipeline:
             self._quarantined,
             list(self._alerts.values()),
             self._late,
-            [latest.update() for latest in self._moved.values()],
+            self._live,
         )
         committing = Committing(
             self._writer.commit(batch),

@@ -40,7 +40,7 @@ class Ingest:
         registry: Registry,
         writer: TelemetryWriter,
         *,
-        on_live: Callable[[Sequence[LiveUpdate]], None] = lambda _updates: None,
+        on_live: Callable[[LiveUpdate], None] = lambda _update: None,
         on_commit: Callable[[frozenset[int], bool], None] = lambda _device_ids, _has_rewinds: None,
     ) -> None:
         self._config = config

@@ -4,7 +4,7 @@ Lives in the event loop; every method is called there.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 import time
 from typing import Literal
@@ -12,7 +12,8 @@ from typing import Literal
 import msgspec
 import structlog
 
-from cloud.facts import Latest, LiveUpdate, Registry, VehicleStatus
+from cloud.facts import LiveUpdate, Registry, VehicleStatus
+from cloud.latest import Latest, LatestTable, signal_names
 from cloud.live.status import status_of
 from sync_protocol import subjects
 from sync_protocol.errors import NotFound
@@ -48,40 +49,29 @@ class LiveMessage(msgspec.Struct, omit_defaults=True):
 
 
 class LiveClient:
-    """One listener. What it has not been sent yet is a set of names for each vehicle, so it cannot fall behind."""
+    """One listener. What it has not been sent yet is a set of vehicles, so it cannot fall behind."""
 
     def __init__(self, hub: "LiveHub", tenant_id: int, vehicle_ids: frozenset[int] | None) -> None:
         self._hub = hub
         self._tenant_id = tenant_id
         self._vehicle_ids = vehicle_ids
-        self._dirty: dict[int, set[str]] = {}
+        self._dirty: set[int] = set()
         self._wake = asyncio.Event()
-        self._is_first = True
+        self._version = -1
         self._sent_at = 0.0
 
-    def wants(self, update: LiveUpdate) -> bool:
-        """Whether this client may and wants to see the vehicle."""
-        return update.tenant_id == self._tenant_id and (
-            self._vehicle_ids is None or update.vehicle_id in self._vehicle_ids
-        )
-
-    def note(self, update: LiveUpdate) -> None:
-        """Remember that the vehicle has news."""
-        dirty = self._dirty.get(update.vehicle_id)
-        if dirty is None:
-            self._dirty[update.vehicle_id] = set(update.values)
-        else:
-            dirty.update(update.values)
-        self._wake.set()
+    def note(self, vehicle_ids: Sequence[int]) -> None:
+        """Remember which vehicles have news, if this client may and wants to see them."""
+        table, wanted = self._hub.table, self._vehicle_ids
+        news = vehicle_ids if wanted is None else wanted.intersection(vehicle_ids)
+        self._dirty.update(v for v in news if table.tenant(v) == self._tenant_id)
+        if self._dirty:
+            self._wake.set()
 
     async def next(self) -> LiveMessage:
         """The next message: a snapshot first, then changes at most ten times a second, a ping after 15 s of silence."""
-        if self._is_first:
-            self._is_first = False
-            self._dirty.clear()
-            self._wake.clear()
-            self._sent_at = time.monotonic()
-            return self._hub.snapshot(self._tenant_id, self._vehicle_ids)
+        if self._version < 0:
+            return self._sent("snapshot", self._hub.seen(self._tenant_id, self._vehicle_ids), 0)
         try:
             await asyncio.wait_for(self._wake.wait(), PING_S)
         except TimeoutError:
@@ -89,10 +79,15 @@ class LiveClient:
         early_s = CHANGES_S - (time.monotonic() - self._sent_at)
         if early_s > 0:
             await asyncio.sleep(early_s)
-        dirty, self._dirty = self._dirty, {}
+        return self._sent("changes", sorted(self._dirty), self._version)
+
+    def _sent(self, kind: Literal["snapshot", "changes"], vehicle_ids: Sequence[int], since: int) -> LiveMessage:
+        self._dirty.clear()
         self._wake.clear()
+        self._version = self._hub.table.version
         self._sent_at = time.monotonic()
-        return LiveMessage("changes", self._hub.now_ms(), self._hub.vehicles(dirty))
+        now_ms = self._hub.now_ms()
+        return LiveMessage(kind, now_ms, [_vehicle(self._hub.table, v, since, now_ms) for v in vehicle_ids])
 
 
 class LiveHub:
@@ -107,55 +102,34 @@ class LiveHub:
         self._registry = registry
         self._publish = publish
         self.now_ms = now_ms
-        self._latest: dict[int, Latest] = {}
+        self.table = LatestTable()
         self._clients: set[LiveClient] = set()
         self._leases: dict[int, tuple[float, float]] = {}
         self._last_number = 0
 
-    def load(self, updates: Iterable[LiveUpdate]) -> None:
+    def load(self, update: LiveUpdate) -> None:
         """Take over the last values that the store has."""
-        for update in updates:
-            self._latest[update.vehicle_id] = Latest(update)
+        self.table.apply(update)
 
-    def apply(self, updates: Sequence[LiveUpdate]) -> None:
+    def apply(self, update: LiveUpdate) -> None:
         """Take in what new frames brought and wake the clients that want it."""
-        for update in updates:
-            latest = self._latest.get(update.vehicle_id)
-            if latest is None:
-                self._latest[update.vehicle_id] = Latest(update)
-            elif not latest.apply(update):
-                continue
+        fresh = self.table.apply(update)
+        if fresh:
             for client in self._clients:
-                if client.wants(update):
-                    client.note(update)
+                client.note(fresh)
 
     def latest(self, vehicle_id: int) -> Latest | None:
         """The newest values of a vehicle, None when it was never heard of."""
-        return self._latest.get(vehicle_id)
-
-    def all_latest(self, tenant_id: int) -> list[Latest]:
-        """The newest values of every vehicle of a tenant."""
-        return [latest for latest in self._latest.values() if latest.tenant_id == tenant_id]
+        return self.table.get(vehicle_id)
 
     def status(self, vehicle_id: int) -> VehicleStatus:
         """What a vehicle does now."""
-        latest = self._latest.get(vehicle_id)
-        return "unknown" if latest is None else status_of(latest, self.now_ms())
+        return status_of(self.table, vehicle_id, self.now_ms()) if vehicle_id in self.table else "unknown"
 
-    def snapshot(self, tenant_id: int, vehicle_ids: frozenset[int] | None) -> LiveMessage:
-        """Everything a client may and wants to see."""
-        now_ms = self.now_ms()
-        vehicles = [
-            _vehicle(latest, latest.values, now_ms)
-            for latest in self._latest.values()
-            if latest.tenant_id == tenant_id and (vehicle_ids is None or latest.vehicle_id in vehicle_ids)
-        ]
-        return LiveMessage("snapshot", now_ms, vehicles)
-
-    def vehicles(self, changed: dict[int, set[str]]) -> list[LiveVehicle]:
-        """The named values of some vehicles, as they are now."""
-        now_ms = self.now_ms()
-        return [_vehicle(self._latest[vehicle_id], names, now_ms) for vehicle_id, names in changed.items()]
+    def seen(self, tenant_id: int, vehicle_ids: frozenset[int] | None = None) -> list[int]:
+        """The vehicles of a tenant that were ever heard of, narrowed to some."""
+        wanted = self.table if vehicle_ids is None else vehicle_ids
+        return sorted(v for v in wanted if v in self.table and self.table.tenant(v) == tenant_id)
 
     @contextmanager
     def client(self, tenant_id: int, vehicle_ids: frozenset[int] | None = None) -> Iterator[LiveClient]:
@@ -207,21 +181,25 @@ class LiveHub:
             log.debug("watch_sent", vehicle_id=vehicle_id, lease_s=lease_s)
 
 
-def _vehicle(latest: Latest, names: Iterable[str], now_ms: int) -> LiveVehicle:
-    values = latest.values
-    speed = values.get("speed_kmh") or values.get("gps_speed_kmh")
+_LAT, _LON, _HEADING, _SPEED, _GPS_SPEED = (
+    signal_names().index(name) for name in ("lat_deg", "lon_deg", "heading_deg", "speed_kmh", "gps_speed_kmh")
+)
+
+
+def _vehicle(table: LatestTable, vehicle_id: int, since: int, now_ms: int) -> LiveVehicle:
+    speed = table.value(vehicle_id, _SPEED) or table.value(vehicle_id, _GPS_SPEED)
     return LiveVehicle(
-        latest.vehicle_id,
-        status_of(latest, now_ms),
-        latest.ts_ms,
-        _value(values, "lat_deg"),
-        _value(values, "lon_deg"),
-        _value(values, "heading_deg"),
+        vehicle_id,
+        status_of(table, vehicle_id, now_ms),
+        table.ts_ms(vehicle_id),
+        _value(table, vehicle_id, _LAT),
+        _value(table, vehicle_id, _LON),
+        _value(table, vehicle_id, _HEADING),
         None if speed is None else speed[0],
-        {name: values[name][0] for name in names},
+        table.values_since(vehicle_id, since),
     )
 
 
-def _value(values: dict[str, tuple[float, int]], name: str) -> float | None:
-    read = values.get(name)
+def _value(table: LatestTable, vehicle_id: int, signal_id: int) -> float | None:
+    read = table.value(vehicle_id, signal_id)
     return None if read is None else read[0]

@@ -21,16 +21,8 @@ def insert_projected(cursor: Cursor, projected: Projected) -> None:
     insert_table(cursor, "tel", projected.tel)
     insert_table(cursor, "tel_marks", projected.marks)
     insert_table(cursor, "events", projected.events)
-    if projected.touched:
-        tenants, vehicles, minutes = zip(*projected.touched, strict=True)
-        table = pa.table(
-            {
-                "tenant_id": pa.array(tenants, pa.int32()),
-                "vehicle_id": pa.array(vehicles, pa.int32()),
-                "bucket": pa.array([m * 60_000_000 for m in minutes], pa.timestamp("us")),
-            }
-        )
-        cursor.register("incoming", table)
+    if projected.touched.num_rows:
+        cursor.register("incoming", projected.touched)
         cursor.execute(
             "INSERT INTO dirty SELECT i.* FROM incoming i ANTI JOIN dirty d"
             " ON i.vehicle_id = d.vehicle_id AND i.bucket = d.bucket AND i.tenant_id = d.tenant_id"

@@ -79,14 +79,16 @@ def project_stored(
 StoredRow = tuple[int, int, int, int, int, bytes]
 
 
-def stored_frames(cursor: Cursor, where: str, arguments: list[object]) -> Iterator[list[StoredRow]]:
+def stored_frames(
+    cursor: Cursor, where: str, arguments: list[object], chunk: int = _CHUNK_FRAMES
+) -> Iterator[list[StoredRow]]:
     """Chunks of (tenant_id, device_id, stream_no, crc, received_us, data) in stream and sequence order."""
     keys = cursor.execute(
         f"SELECT stream_no, seq FROM frames WHERE {where} ORDER BY stream_no, seq",  # noqa: S608
         arguments,
     ).fetchnumpy()
-    for at in range(0, len(keys["seq"]), _CHUNK_FRAMES):
-        part = {name: column[at : at + _CHUNK_FRAMES] for name, column in keys.items()}
+    for at in range(0, len(keys["seq"]), chunk):
+        part = {name: column[at : at + chunk] for name, column in keys.items()}
         cursor.register("chunk_keys", part)
         rows = cursor.execute(
             "SELECT f.tenant_id, f.device_id, f.stream_no, f.crc, epoch_us(f.received), f.body FROM frames f"

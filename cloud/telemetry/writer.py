@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
-import msgspec
+import numpy as np
 import pyarrow as pa
 
-from cloud.facts import AnchorRow, Batch, Committed, LiveUpdate, Order, QuarantineRow, Registry, TimeSource
+from cloud.facts import AnchorRow, Batch, Committed, LiveUpdate, QuarantineRow, Registry, TimeSource
+from cloud.latest import LatestTable, unpacked
 from cloud.telemetry.insert import insert_projected, insert_table
 from cloud.telemetry.project import Projected, project, rows_table
 from cloud.telemetry.reproject import Retime, retime
@@ -45,6 +46,7 @@ class TelemetryWriter:
         self._timelines: dict[BootKey, Timeline] = {}
         self._moved: dict[BootKey, list[Span]] = {}
         self._known_boots: set[BootKey] = set()
+        self._latest = LatestTable()
 
     def load(self) -> None:
         """Read what is needed to go on: the boots that are known, and the anchors of each stream's last one."""
@@ -55,6 +57,8 @@ class TelemetryWriter:
             lambda c: c.execute("SELECT stream_no, max(boot) FROM boots GROUP BY stream_no").fetchall()
         )
         self.preload(last)
+        self._latest = LatestTable()
+        self._latest.apply(self._store.read_sync(load_latest))
 
     def preload(self, keys: Iterable[BootKey]) -> None:
         """Read the anchors of boots in one query."""
@@ -149,7 +153,7 @@ class TelemetryWriter:
             ranges=rows_table(ranges, _RANGES),
             touched_streams=pa.table({"stream_no": pa.array(list(batch.ranges), pa.int32())}),
             streams=rows_table(batch.streams, _STREAMS),
-            latest=_latest_table(batch.live),
+            latest=_latest_rows(self._latest, batch.live),
             quarantined=batch.quarantined,
             batch=batch,
         )
@@ -225,48 +229,49 @@ _FRAMES = pa.schema(
 
 
 def _frames_table(batch: Batch) -> pa.Table:
-    return rows_table(
-        [
-            (
-                f.device.tenant_id,
-                f.device.id,
-                f.stream_no,
-                f.header.seq,
-                f.crc,
-                f.header.boot,
-                f.header.first_ms,
-                f.header.last_ms,
-                f.header.samples,
-                f.header.events,
-                f.received_us,
-                f.data,
-            )
-            for f in batch.frames
-        ],
-        _FRAMES,
-    )
-
-
-_msgpack = msgspec.msgpack.Encoder()
-
-
-def _latest_table(live: Sequence[LiveUpdate]) -> pa.Table:
-    return rows_table(
-        [(u.tenant_id, u.vehicle_id, u.device_id, *u.order, u.ts_ms * 1000, _msgpack.encode(u.values)) for u in live],
-        _LATEST,
-    )
-
-
-def load_latest(cursor: Cursor) -> list[LiveUpdate]:
-    """The last values of every vehicle, as stored with the last commit that touched it."""
-    decoder = msgspec.msgpack.Decoder(dict[str, tuple[float, int]])
-    rows = cursor.execute(
-        "SELECT tenant_id, vehicle_id, device_id, stream_no, boot, seq, epoch_ms(ts), state FROM latest"
-    ).fetchall()
-    return [
-        LiveUpdate(tenant, vehicle, device, Order(stream, boot, seq), ts_ms, decoder.decode(state))
-        for tenant, vehicle, device, stream, boot, seq, ts_ms, state in rows
+    frames = batch.frames
+    headers = [f.header for f in frames]
+    columns: list[list[object]] = [
+        [f.device.tenant_id for f in frames],
+        [f.device.id for f in frames],
+        [f.stream_no for f in frames],
+        [h.seq for h in headers],
+        [f.crc for f in frames],
+        [h.boot for h in headers],
+        [h.first_ms for h in headers],
+        [h.last_ms for h in headers],
+        [h.samples for h in headers],
+        [h.events for h in headers],
+        [f.received_us for f in frames],
+        [f.data for f in frames],
     ]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, _FRAMES, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=_FRAMES)
+
+
+def _latest_rows(table: LatestTable, live: Sequence[LiveUpdate]) -> pa.Table:
+    """The vehicles that have news, as they stand after them."""
+    touched: dict[int, None] = {}
+    for update in live:
+        touched.update(dict.fromkeys(table.apply(update)))
+    heads, offsets, data = table.packed(touched)
+    head = rows_table(
+        [(h.tenant_id, h.vehicle_id, h.device_id, *h.order, h.ts_ms * 1000) for h in heads],
+        pa.schema(list(_LATEST)[:-1]),
+    )
+    state = pa.Array.from_buffers(
+        pa.binary(), len(heads), [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data)]
+    )
+    return head.append_column("state", state)
+
+
+def load_latest(cursor: Cursor) -> LiveUpdate:
+    """The last values of every vehicle, as stored with the last commit that touched it."""
+    return unpacked(
+        cursor.execute(
+            "SELECT tenant_id, vehicle_id, device_id, stream_no, boot, seq, epoch_ms(ts), state FROM latest"
+        ).fetchall()
+    )
 
 
 def _execute(cursor: Cursor, prepared: _Prepared, vehicle_at: Callable[[int, int], int | None]) -> Committed:

@@ -17,7 +17,7 @@ from cloud.ingest.service import Ingest
 from cloud.telemetry.ledger_view import load_ledger
 from cloud.telemetry.store import TelemetryStore
 from cloud.telemetry.verify import VerifyReport, verify
-from cloud.telemetry.writer import TelemetryWriter, load_latest
+from cloud.telemetry.writer import TelemetryWriter
 from sync_protocol import subjects
 from sync_protocol.ledger import Ranges
 from sync_protocol.messages import Ack, Hello, HelloAnswer, StreamState, decode_down, encode_hello
@@ -171,10 +171,9 @@ class Plane:
         )
         streams, ranges, boots = self.store.read_sync(load_ledger)
         self.ingest.pipeline.book.load(streams, ranges, boots)
-        self.ingest.pipeline.load_latest(self.store.read_sync(load_latest))
 
-    def _on_live(self, updates: Sequence[LiveUpdate]) -> None:
-        self.live.extend(updates)
+    def _on_live(self, update: LiveUpdate) -> None:
+        self.live.append(update)
 
     def close(self) -> None:
         """Stop everything."""
@@ -220,9 +219,8 @@ class LocalPlane:
         self.writer.load()
         self.pipeline = Pipeline(self.limits, self.registry, self.writer, lambda: self.received_us)
         self.pipeline.book.load(*self.store.read_sync(load_ledger))
-        self.pipeline.load_latest(self.store.read_sync(load_latest))
 
-    def take(self, datas: Sequence[bytes], device: str = "van-1") -> list[LiveUpdate]:
+    def take(self, datas: Sequence[bytes], device: str = "van-1") -> LiveUpdate:
         """Lead messages through the steps."""
         messages = []
         for data in datas:
