@@ -15,7 +15,7 @@ from edge.simulator.elm327 import INSTANT, Latency
 from edge.simulator.faults import parse_fault
 from edge.simulator.kinds import KINDS
 from edge.simulator.route import route_names
-from edge.simulator.simulation import Simulation, SimulationConfig, check
+from edge.simulator.simulation import Rig, Simulation, SimulationConfig, check
 from sync_protocol.errors import Invalid, NotFound
 
 
@@ -83,11 +83,15 @@ def _table(simulation: Simulation) -> Table:
     )
     for heading in ("vehicle", "model", "plate", "VIN", "route", "gpsd"):
         table.add_column(heading, no_wrap=True)
-    if any(rig.vehicle.faults for rig in simulation.rigs):
+    if any(_faults(rig) for rig in simulation.rigs):
         table.add_column("faults")
     for rig in simulation.rigs:
         vehicle = rig.vehicle
         model = f"{vehicle.kind.make} {vehicle.kind.model}"
         cells = (rig.name, model, vehicle.plate, vehicle.vin, vehicle.route.name, str(rig.gpsd.port))
-        table.add_row(*cells, *([", ".join(sorted(vehicle.faults))] if len(table.columns) > len(cells) else []))
+        table.add_row(*cells, *([_faults(rig)] if len(table.columns) > len(cells) else []))
     return table
+
+
+def _faults(rig: Rig) -> str:
+    return ", ".join(sorted(rig.vehicle.faults | rig.vehicle.coming_faults))

@@ -64,6 +64,11 @@ class Vehicle:
         """Where the vehicle is at `clock_s`, exactly."""
         return self.route.place(self.distance_m)
 
+    @property
+    def coming_faults(self) -> set[str]:
+        """Faults asked for that have not happened yet."""
+        return {request.fault for request in self._planned}
+
     def break_(self, request: FaultRequest) -> None:
         """Make a fault happen now or later. Raises Invalid when this kind has no such part."""
         if not fits(request.fault, self.kind):
