@@ -80,7 +80,9 @@ _line: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 _header = msgspec.json.Decoder(Header)
 _any = msgspec.json.Decoder(dict[str, Any])
 _TYPES = ("row", "mark", "event", "anchor")
-_FLUSH_EVERY_MS = 5_000
+_FLUSH_PACKED_MS = (
+    5_000  # each flush ends a block of gzip; a plain file is flushed by line, so that a kill cuts nothing
+)
 
 
 class Recorder:
@@ -92,6 +94,7 @@ class Recorder:
         """Begin the file. `Unavailable` when it cannot be written."""
         self._onward = onward
         self._flushed_ms = boot_ms
+        self._flush_every_ms = _FLUSH_PACKED_MS if path.suffix == ".gz" else 0
         self.failure: str | None = None
         self.lines = 0
         self._closing = ExitStack()
@@ -142,7 +145,7 @@ class Recorder:
             return
         try:
             self._file.write(_encoder.encode(line) + b"\n")
-            if boot_ms - self._flushed_ms >= _FLUSH_EVERY_MS:
+            if boot_ms - self._flushed_ms >= self._flush_every_ms:
                 self._file.flush()
                 self._flushed_ms = boot_ms
         except OSError as err:

@@ -1,0 +1,1 @@
+"""Kill everything at random, then compare sample by sample. `just torture`."""
