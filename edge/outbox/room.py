@@ -47,8 +47,10 @@ def create(path: Path, room: Room) -> bool:
         db.execute("pragma synchronous = off")
         if is_roomy:
             db.execute("create table filler (body blob)")
-            for _ in range(room.pages * PAGE_BYTES // _FILL_BYTES):
-                db.execute("insert into filler values (zeroblob(?))", [_FILL_BYTES - PAGE_BYTES])
+            missing = room.size_bytes
+            while missing > 0:
+                db.execute("insert into filler values (zeroblob(?))", [min(missing, _FILL_BYTES) - PAGE_BYTES])
+                missing -= _FILL_BYTES
             db.execute("drop table filler")
     except sqlite3.OperationalError as err:
         db.close()

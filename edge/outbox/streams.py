@@ -78,7 +78,7 @@ class Stream:
 
     def fork(self, seqs: Iterable[int]) -> list[int]:
         """The cloud has other frames under these numbers: ours are not sent again. Returns those that are news."""
-        news = [seq for seq in seqs if seq in self.pending]
+        news = sorted({seq for seq in seqs if seq in self.pending})
         for seq in news:
             self.forked.add(seq)
             self.pending.remove(seq)
