@@ -80,9 +80,8 @@ _line: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 _header = msgspec.json.Decoder(Header)
 _any = msgspec.json.Decoder(dict[str, Any])
 _TYPES = ("row", "mark", "event", "anchor")
-_FLUSH_PACKED_MS = (
-    5_000  # each flush ends a block of gzip; a plain file is flushed by line, so that a kill cuts nothing
-)
+# Each flush ends a block of gzip. A plain file is flushed by line, so that a kill cuts nothing.
+_FLUSH_PACKED_MS = 5_000
 
 
 class Recorder:

@@ -16,6 +16,7 @@ class ObdConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     baud: Annotated[int, msgspec.Meta(ge=0)] = 0  # 0: try the usual ones, remember what worked
     state_path: str | None = None  # what was learned of adapter and vehicle; None: learn anew each time
     deadline_s: Annotated[float, msgspec.Meta(gt=0.2, le=2)] = 2.0  # of one exchange with the adapter
+    open_deadline_s: Annotated[float, msgspec.Meta(gt=0, le=15)] = 5.0  # Bluetooth connects when its port is opened
     search_deadline_s: Annotated[float, msgspec.Meta(gt=0, le=15)] = 12.0  # of a protocol search it has announced
     periods_s: dict[str, Seconds] = {}  # by signal name, over the catalogue's
     skip: tuple[str, ...] = ()  # signals never to be asked for

@@ -111,7 +111,7 @@ class ObdSensor:
             bauds = bauds[:1]
         error: ObdError = AdapterLost("no speed to try")
         for baud in bauds:
-            port = await Port.open(config.port, baud, config.deadline_s)
+            port = await Port.open(config.port, baud, config.open_deadline_s)
             try:
                 elm = await Elm.start(port, config.deadline_s, config.search_deadline_s)
             except ObdError as err:
@@ -185,10 +185,9 @@ class ObdSensor:
         try:
             vehicle = await Vehicle.find(elm, self._memory, may_search=may_search)
             await vehicle.learn_batching()
-            if must_be_used and not self._ignition.is_charging and not await self._is_used(vehicle):
-                self._become("closed", "vehicle rests: engine off")
-                await elm.let_sleep()
-                return None
+            if not must_be_used or self._ignition.is_charging or await self._is_used(vehicle):
+                return vehicle
+            self._become("closed", "vehicle rests: engine off")
         except REQUEST_ERRORS as err:
             if not is_vehicle_away(err):
                 raise  # the adapter is confused: set it up anew
@@ -196,8 +195,8 @@ class ObdSensor:
                 self._become("failing", f"the engine runs but no computer answers: {err}")
             else:
                 self._become("closed", f"vehicle asleep: {err}")
-            return None
-        return vehicle
+        await elm.let_sleep()
+        return None
 
     async def _is_used(self, vehicle: Vehicle) -> bool:
         for pid in (0x0C, 0x0D):

@@ -42,7 +42,7 @@ def tpv(second: float, **changes: Any) -> dict[str, Any]:
 @asynccontextmanager
 async def listening(**changes: Any) -> AsyncIterator[tuple[FakeGpsd, GpsSensor, CollectingSink]]:
     async with FakeGpsd() as gpsd:
-        values: dict[str, Any] = {"silence_s": 0.2, "lost_s": 0.2, "stale_s": 0.5, "retry_s": 0.05, "retry_max_s": 0.1}
+        values: dict[str, Any] = {"silence_s": 0.4, "lost_s": 0.3, "stale_s": 0.8, "retry_s": 0.05, "retry_max_s": 0.1}
         sensor = GpsSensor(GpsConfig(port=gpsd.port, **(values | changes)), boot_ms)
         sink = CollectingSink()
         task = asyncio.create_task(sensor.run(sink))
@@ -150,7 +150,7 @@ def test_a_fix_that_stops_is_marked_stale_once() -> None:
         async with listening() as (gpsd, sensor, sink):
             gpsd.send(tpv(0))
             await until(lambda: sink.rows)
-            for _ in range(40):  # a dead receiver's gpsd repeats the last fix
+            for _ in range(60):  # a dead receiver's gpsd repeats the last fix
                 gpsd.send(tpv(0))
                 await asyncio.sleep(0.02)
             assert [(ids, kind) for ids, _, kind in sink.marks] == [(GPS_IDS, "stale")]
