@@ -1,0 +1,106 @@
+"""Every page for everyone: axe's A to AAA rules in light and dark, no sideways scroll at 360 px, targets of 44 px."""
+
+from pathlib import Path
+import re
+from typing import Any, Literal
+
+from playwright.sync_api import Browser, Page, expect
+import pytest
+
+from tests.support.web_server import WebServer
+
+AXE = Path(__file__).parents[3] / "cloud" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+TAGS = ["wcag2a", "wcag2aa", "wcag2aaa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
+RUN = """(tags) => axe.run(document, {
+  runOnly: { type: 'tag', values: tags },
+  rules: { 'color-contrast-enhanced': { enabled: true }, 'target-size': { enabled: true },
+           'identical-links-same-purpose': { enabled: true }, 'meta-refresh-no-exceptions': { enabled: true } },
+  resultTypes: ['violations'],
+})"""
+PAGES = {
+    "fleet": ("/?v=3", "Van 03"),
+    "vehicle": ("/vehicles/3", "P0301"),
+    "ledger": ("/devices/mp-0005", "history has split"),
+    "devices": ("/devices", "mp-0012"),
+    "signals": ("/signals", "engine_rpm"),
+    "check": ("/check", "milepost sync"),
+    "not found": ("/nowhere", "not here"),
+}
+SMALL_TARGETS = """() => [...document.querySelectorAll('a, button, input, summary, [role=radio]')]
+  .filter((e) => e.checkVisibility())
+  .filter((e) => !e.closest('p, .maplibregl-ctrl-attrib, .visually-hidden, [aria-hidden=true]'))
+  .filter((e) => !e.matches('.skip, [data-rac] input, input[type=radio]'))
+  .map((e) => [e.getBoundingClientRect(), e.outerHTML.slice(0, 120)])
+  .filter(([box]) => box.width > 0 && (box.width < 43.5 || box.height < 43.5))
+  .map(([box, html]) => `${Math.round(box.width)}x${Math.round(box.height)} ${html}`)"""
+
+
+def open_page(page: Page, server: WebServer, name: str) -> None:
+    path, text = PAGES[name]
+    page.goto(server.url + path)
+    expect(page.get_by_text(re.compile(text)).first).to_be_attached()
+    if name in ("fleet", "vehicle"):
+        expect(page.locator("[data-tiles]")).to_have_attribute("data-tiles", "loaded", timeout=40_000)
+    if name == "vehicle":
+        expect(page.locator(".pane canvas")).to_have_count(3)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing(chromium: Browser, server: WebServer, name: str, scheme: Literal["light", "dark"]) -> None:
+    if not AXE.is_file():
+        pytest.skip("axe-core is not installed: python scripts/web.py test installs it")
+    context = chromium.new_context(color_scheme=scheme, viewport={"width": 1100, "height": 720})
+    try:
+        page = context.new_page()
+        open_page(page, server, name)
+        page.add_script_tag(content=AXE.read_text(encoding="utf-8"))
+        result: dict[str, Any] = page.evaluate(RUN, TAGS)
+        found = [
+            (violation["id"], node["html"][:160], node["failureSummary"][:300])
+            for violation in result["violations"]
+            for node in violation["nodes"][:4]
+        ]
+        assert found == []
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_phone_scrolls_down_only_and_targets_are_large(chromium: Browser, server: WebServer, name: str) -> None:
+    context = chromium.new_context(viewport={"width": 360, "height": 740}, reduced_motion="reduce")
+    try:
+        page = context.new_page()
+        open_page(page, server, name)
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        page.set_viewport_size({"width": 320, "height": 640})  # WCAG 1.4.10, reflow
+        assert page.evaluate("document.documentElement.scrollWidth") == 320
+        assert page.evaluate(SMALL_TARGETS) == []
+    finally:
+        context.close()
+
+
+def test_the_skip_link_leads_to_the_content(page: Page, server: WebServer) -> None:
+    page.goto(f"{server.url}/devices")
+    expect(page.get_by_role("row")).to_have_count(13)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+
+
+def test_no_motion_for_those_who_asked_for_none(page: Page, server: WebServer) -> None:
+    page.goto(server.url)
+    expect(page.get_by_role("row", name=re.compile("Van 01"))).to_be_visible()
+    assert page.evaluate("document.getAnimations().filter((a) => a.playState === 'running').length") == 0
+
+
+def test_forced_colours_keep_the_states_apart_by_words(chromium: Browser, server: WebServer) -> None:
+    context = chromium.new_context(forced_colors="active")
+    try:
+        page = context.new_page()
+        open_page(page, server, "devices")
+        expect(page.get_by_text("forked")).to_be_visible()
+    finally:
+        context.close()
