@@ -1,5 +1,5 @@
 import { virtual } from '@guidepup/virtual-screen-reader';
-import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { QueryClientProvider } from '@tanstack/react-query';
 import {
   createMemoryHistory,
   createRootRoute,
@@ -9,6 +9,7 @@ import {
 } from '@tanstack/react-router';
 import { render, screen } from '@testing-library/react';
 import { afterEach, expect, test, vi } from 'vitest';
+import { makeQueryClient } from '../src/api/queries';
 import type { Ledger } from '../src/api/types';
 import { LedgerPage } from '../src/pages/ledger/LedgerPage';
 
@@ -65,7 +66,7 @@ function show(path: string): HTMLElement {
     history: createMemoryHistory({ initialEntries: [path] }),
   });
   const { container } = render(
-    <QueryClientProvider client={new QueryClient()}>
+    <QueryClientProvider client={makeQueryClient()}>
       <RouterProvider router={router as never} />
     </QueryClientProvider>,
   );

@@ -7,34 +7,29 @@ import { unitLabel } from '../lib/units';
 type Props = { signals: readonly CatalogueSignal[]; chosen: readonly string[]; onAdd: (name: string) => void };
 
 /** Words in any order, found in the text or in the name. */
-export function matches(signal: CatalogueSignal, query: string): boolean {
-  const hay = `${signal.text} ${signal.name}`.toLowerCase();
-  return query
+export const hasWords = (hay: string, query: string): boolean =>
+  query
     .toLowerCase()
     .split(/\s+/)
-    .every((word) => hay.includes(word));
-}
+    .every((word) => hay.toLowerCase().includes(word));
 
 export function SignalPicker({ signals, chosen, onAdd }: Props) {
-  const [query, setQuery] = useState('');
+  // A fresh box after each choice: empty, closed, and with the focus where it was.
+  const [round, setRound] = useState(0);
   const units = useUnits();
-  const items = useMemo(
-    () => signals.filter((signal) => !chosen.includes(signal.name) && matches(signal, query)),
-    [signals, chosen, query],
-  );
+  const items = useMemo(() => signals.filter((signal) => !chosen.includes(signal.name)), [signals, chosen]);
   return (
     <ComboBox
+      key={round}
       className="picker"
-      items={items}
-      inputValue={query}
-      onInputChange={setQuery}
-      selectedKey={null}
+      defaultItems={items}
+      defaultFilter={hasWords}
       onSelectionChange={(key) => {
         if (key === null) return;
+        setRound(round + 1);
         onAdd(String(key));
-        setQuery('');
       }}
-      menuTrigger="focus"
+      autoFocus={round > 0}
       allowsEmptyCollection
     >
       <Label>Add a signal</Label>
@@ -49,7 +44,7 @@ export function SignalPicker({ signals, chosen, onAdd }: Props) {
       <Popover className="popover picker-list" offset={4}>
         <ListBox renderEmptyState={() => <p className="picker-none">No signal has these words.</p>}>
           {(signal: CatalogueSignal) => (
-            <ListBoxItem id={signal.name} textValue={signal.text} className="option">
+            <ListBoxItem id={signal.name} textValue={`${signal.text} ${signal.name}`} className="option">
               <Text slot="label">{signal.text}</Text>
               <Text slot="description">
                 {signal.name}

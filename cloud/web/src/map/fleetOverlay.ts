@@ -69,7 +69,7 @@ export const FLEET_OVERLAY: Overlay = {
         'text-font': BOLD,
         'text-size': 12.5,
         'text-variable-anchor': ['top', 'bottom', 'left', 'right'],
-        'text-radial-offset': 1.25,
+        'text-radial-offset': ['case', ['get', 'selected'], 2.1, 1.25],
         'text-optional': true,
         'text-padding': 1,
       },

@@ -26,11 +26,20 @@ export type MapHandle = {
   error: string | null;
 };
 
-const makeStyle = (overlay: Overlay, isDark: boolean): StyleSpecification => ({
-  version: 8, // no `glyphs`: MapLibre 6 draws labels with the page's fonts
-  sources: { ...SOURCES, ...overlay.sources },
-  layers: [...baseLayers(isDark), ...overlay.layers(isDark)],
-});
+function makeStyle(overlay: Overlay, isDark: boolean): StyleSpecification {
+  const base = baseLayers(isDark);
+  const ours = overlay.layers(isDark);
+  return {
+    version: 8, // no `glyphs`: MapLibre 6 draws labels with the page's fonts
+    sources: { ...SOURCES, ...overlay.sources },
+    layers: [
+      ...base.filter(({ type }) => type !== 'symbol'),
+      ...ours.filter(({ type }) => type === 'line'), // a track goes under the names of places
+      ...base.filter(({ type }) => type === 'symbol'),
+      ...ours.filter(({ type }) => type !== 'line'),
+    ],
+  };
+}
 
 /** A MapLibre map in `container` for as long as the component lives, following the theme. */
 export function useMap(container: RefObject<HTMLDivElement | null>, overlay: Overlay, isDark: boolean): MapHandle {

@@ -28,7 +28,12 @@ const Row = memo(function Row({ row, isChosen, onChoose }: RowProps) {
         </Link>
         <span className="row-sub">
           {row.plate ?? (row.makeModel === '' ? 'no plate' : row.makeModel)}
-          {row.faults > 0 && <span className="fault-count"> · {plural(row.faults, 'code')}</span>}
+          {row.faults > 0 && (
+            <>
+              <span className="fault-dot"> · </span>
+              <span className="fault-count">{plural(row.faults, 'code')}</span>
+            </>
+          )}
         </span>
       </th>
       <td>

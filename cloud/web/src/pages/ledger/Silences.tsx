@@ -42,11 +42,11 @@ export function Silences({ silences }: { silences: readonly Silence[] }) {
             <thead>
               <tr>
                 <th scope="col">From</th>
-                <th scope="col">To</th>
+                <th scope="col">Why</th>
                 <th scope="col" className="number">
                   For
                 </th>
-                <th scope="col">Why</th>
+                <th scope="col">Until</th>
               </tr>
             </thead>
             <tbody>
@@ -55,14 +55,14 @@ export function Silences({ silences }: { silences: readonly Silence[] }) {
                   <th scope="row" className="tabular">
                     {formatMinute(Date.parse(from))}
                   </th>
-                  <td className="tabular">{to === null ? 'still silent' : formatMinute(Date.parse(to))}</td>
-                  <td className="number">
-                    {formatDuration(((to === null ? now : Date.parse(to)) - Date.parse(from)) / 1000)}
-                  </td>
-                  <td>
+                  <td className="silence-why">
                     <span className={`swatch why-${reason}`} /> <strong>{SILENCE_WORDS[reason]}.</strong>{' '}
                     <span className="muted">{SILENCE_MEANING[reason]}</span>
                   </td>
+                  <td className="number">
+                    {formatDuration(((to === null ? now : Date.parse(to)) - Date.parse(from)) / 1000)}
+                  </td>
+                  <td className="tabular">{to === null ? 'still silent' : formatMinute(Date.parse(to))}</td>
                 </tr>
               ))}
             </tbody>

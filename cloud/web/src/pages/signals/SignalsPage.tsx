@@ -78,7 +78,9 @@ export function SignalsPage() {
           <tbody>
             {shown.map((signal) => (
               <tr key={signal.id}>
-                <th scope="row">{signal.text}</th>
+                <th scope="row" className="is-wide">
+                  {signal.text}
+                </th>
                 <td>
                   <code>{signal.name}</code>
                 </td>

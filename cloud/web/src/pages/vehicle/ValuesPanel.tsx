@@ -3,7 +3,7 @@ import { useMemo } from 'react';
 import { signalsQuery, vehicleStateQuery } from '../../api/queries';
 import type { CurrentValue } from '../../api/types';
 import { useNow } from '../../lib/clock';
-import { formatAge, formatDateTime, formatValue } from '../../lib/format';
+import { formatAge, formatDateTime, formatShortDuration, formatValue } from '../../lib/format';
 import { useUnits } from '../../lib/settings';
 import { ErrorNotice } from '../../ui/ErrorNotice';
 import { Panel } from '../../ui/Panel';
@@ -23,8 +23,7 @@ function Value({ item, staleS, now }: { item: CurrentValue; staleS: number | und
       <span className="value-text">{shortText(item.text)}</span>
       <span className="value-number">{formatValue(item.value, item.unit, units)}</span>
       <time className="value-age" dateTime={item.ts} title={formatDateTime(ms)}>
-        {isStale ? 'stale, ' : ''}
-        {formatAge(ms, now)}
+        {isStale ? `stale ${formatShortDuration((now - ms) / 1000)}` : formatAge(ms, now)}
       </time>
     </li>
   );
