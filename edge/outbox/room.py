@@ -43,7 +43,7 @@ def create(path: Path, room: Room) -> bool:
     db = sqlite3.connect(fresh, isolation_level=None)
     try:
         db.execute(f"pragma page_size = {PAGE_BYTES}")
-        db.execute("pragma journal_mode = memory")
+        db.execute("pragma journal_mode = off")  # nothing to roll back to; a journal in memory would be as large
         db.execute("pragma synchronous = off")
         if is_roomy:
             db.execute("create table filler (body blob)")
