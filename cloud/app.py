@@ -27,9 +27,13 @@ from cloud.config import CloudConfig
 from cloud.db import migrate
 from cloud.db.engine import Database
 from cloud.db.scope import TenantDatabase
+from cloud.derive.engine import DeriveEngine
 from cloud.fleet import device_routes, history_routes, routes
+from cloud.fleet.cursors import Cursors
+from cloud.fleet.identify import IdentifyStep
 from cloud.fleet.registry import FleetRegistry
 from cloud.fleet.service import Fleet
+from cloud.fleet.step import FaultStep, VehicleStateStep
 from cloud.http import live_socket
 from cloud.http.api import make_api
 from cloud.http.guard import Guard, HttpMetrics, check_listen
@@ -44,6 +48,7 @@ from cloud.ops.control import SOCKET, Control, Status, control_app
 from cloud.ops.health import Probes
 from cloud.ops.metrics import Gauge, StageCollector, StageCount
 from cloud.reads import LiveReads, TelemetryReads
+from cloud.telemetry.derive_reader import DeriveReader
 from cloud.telemetry.ledger_view import load_ledger
 from cloud.telemetry.store import TelemetryStore
 from cloud.telemetry.tiers import keep_building
@@ -77,9 +82,17 @@ class Cloud:
             self.broker,
             self.registry,
             self.writer,
-            on_live=lambda updates: self.hub.apply(updates),
+            on_live=lambda update: self.hub.apply(update),
+            on_commit=lambda device_ids, has_rewinds: self.derive.notify(device_ids, has_rewinds),
         )
         self.hub = LiveHub(self.registry, self.ingest.publish)
+        self.derive = DeriveEngine(
+            config.derive,
+            DeriveReader(self.store, self.registry),
+            [VehicleStateStep(), FaultStep(), IdentifyStep()],
+            self.db,
+            Cursors(),
+        )
         self.metrics = CollectorRegistry()
         self.metrics.register(StageCollector(self._stages, self._gauges))
 
@@ -107,6 +120,7 @@ class Cloud:
                 group.create_task(self.broker.supervise(), name="broker"),
                 group.create_task(self.ingest.run(), name="ingest"),
                 group.create_task(self.hub.run(), name="live"),
+                group.create_task(self.derive.run(), name="derive"),
                 group.create_task(keep_building(self.store), name="tiers"),
             ]
             await self.ingest.is_ready.wait()
@@ -217,6 +231,8 @@ class Cloud:
 
     def _gauges(self) -> Iterable[Gauge]:
         counted = self.ingest.counters
+        yield Gauge("milepost_derive_frames", "Frames taken by derive since the start", self.derive.frames)
+        yield Gauge("milepost_derive_rewinds", "Times derive went back since the start", self.derive.rewinds)
         yield Gauge("milepost_ingest_lag_seconds", "Age of the frame taken in last", self.ingest.lag_s)
         yield Gauge("milepost_ingest_samples", "Samples stored since the start", counted.samples)
         yield Gauge("milepost_ingest_commits", "Commits since the start", counted.commits)

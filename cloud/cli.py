@@ -120,10 +120,10 @@ def migrate(settings: Settings, revision: str, as_json: bool) -> None:
     with app.lock_directory(config.data_dir):
         engine = make_engine(app.database_url(config))
         known = migrations.current(engine)
-        if revision == "head" or known is None or revision > known:
-            migrations.upgrade(engine, revision)
-        else:
+        if revision == "base" or (revision != "head" and known is not None and revision < known):
             migrations.downgrade(engine, revision)
+        else:
+            migrations.upgrade(engine, revision)
         at = migrations.current(engine)
         engine.dispose()
         store = TelemetryStore(config.data_dir / "telemetry.duckdb", config.telemetry)

@@ -104,7 +104,7 @@ class DeriveEngine:
                     # A gap's patience may have ended.
                     self._news.update(dict.fromkeys(self._waiting))
         finally:
-            self._threads.shutdown(wait=False)
+            self._threads.shutdown(wait=True)  # a read under way needs the store open
 
     async def load(self) -> None:
         """Take over the cursors; every device counts as having news."""

@@ -1,7 +1,7 @@
 """Reads what derive needs of the telemetry store: ledgers of devices, and stored frames as its steps see them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from cloud.facts import DerivedFrame, RangeRow
 
@@ -9,12 +9,15 @@ Run = tuple[int, int, int]
 """(stream_no, first seq, last seq)."""
 
 
-class DeviceLedger(NamedTuple):
+class DeviceLedger(Protocol):
     """A device's stream numbers, oldest first, and their ranges."""
 
-    tenant_id: int
-    streams: Sequence[int]
-    ranges: Mapping[int, Sequence[RangeRow]]
+    @property
+    def tenant_id(self) -> int: ...
+    @property
+    def streams(self) -> Sequence[int]: ...
+    @property
+    def ranges(self) -> Mapping[int, Sequence[RangeRow]]: ...
 
 
 class FrameReader(Protocol):

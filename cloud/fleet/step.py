@@ -46,7 +46,7 @@ class VehicleStateStep:
     """
 
     name = "vehicle_state"
-    signals = ("speed_kmh", "gps_speed_kmh", "engine_rpm")
+    signals: tuple[str, ...] = ("speed_kmh", "gps_speed_kmh", "engine_rpm")
     state_type = VehicleStateMemory
 
     def start(self) -> VehicleStateMemory:

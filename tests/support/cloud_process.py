@@ -8,11 +8,16 @@ import sys
 import time
 from typing import Any
 
+from click.testing import CliRunner, Result
+
+from cloud.cli import main
 from cloud.ops.control import ControlClient, Status
 from sync_protocol.errors import Unavailable
 
-START_S = 30.0
-STOP_S = 15.0
+START_S = 90.0
+STOP_S = 30.0
+PROMPT = {"MILEPOST__INGEST__COMMIT_WINDOW_S": "0.05", "MILEPOST__INGEST__ACK_DELAY_S": "0.0"}
+"""Settings with which what a test sends is stored and acknowledged at once."""
 
 
 class CloudProcess:
@@ -84,19 +89,13 @@ class CloudProcess:
             self._process.kill()
             self._process.wait()
 
-    def command(self, *arguments: str, timeout_s: float = 60.0) -> "subprocess.CompletedProcess[str]":
-        """Run `milepost-cloud` with these arguments against the same data directory."""
-        return subprocess.run(
-            [sys.executable, "-m", "cloud.cli", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            env=self.environment,
-            check=False,
-        )
+    def command(self, *arguments: str) -> Result:
+        """Run `milepost-cloud` with these arguments against the same data directory, in this process."""
+        inherited = {name: None for name in os.environ if name.startswith("MILEPOST")}
+        return CliRunner().invoke(main, arguments, env={**inherited, **self.environment})
 
 
-def eventually(check: Any, what: str, patience_s: float = 15.0) -> Any:
+def eventually(check: Any, what: str, patience_s: float = 30.0) -> Any:
     """Call `check` until what it returns is true; returns that."""
     until = time.monotonic() + patience_s
     while time.monotonic() < until:

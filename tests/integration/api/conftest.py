@@ -11,7 +11,7 @@ import nats
 import pytest
 
 from sync_protocol.messages import Event, Gap, StreamState
-from tests.support.cloud_process import CloudProcess
+from tests.support.cloud_process import PROMPT, CloudProcess
 from tests.support.fleet import FakeDevice
 from tests.support.frames import Drive
 
@@ -32,7 +32,7 @@ class Service(NamedTuple):
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder: Path = tmp_path_factory.mktemp("svc")
-    process = CloudProcess(folder / "d", MILEPOST__INGEST__COMMIT_WINDOW_S="0.05", MILEPOST__INGEST__ACK_DELAY_S="0.0")
+    process = CloudProcess(folder / "d", **PROMPT)
     process.start()
     # Two boots of the van: 15 minutes up to half an hour ago, killed, then 15 minutes up to now.
     start_ms = time.time_ns() // 1_000_000 - 45 * 60_000

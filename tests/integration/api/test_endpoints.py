@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.integration.api.conftest import FRAMES, Service
+from tests.integration.api.conftest import FRAMES, VIN, Service
 from tests.support.cloud_process import eventually
 
 
@@ -209,3 +209,38 @@ def test_the_summary_counts_what_was_promised(service: Service) -> None:
 def test_watching_sends_the_lease_down(service: Service) -> None:
     answer = service.http.post(f"/api/v1/vehicles/{vehicle_id(service)}/watch")
     assert (answer.status_code, answer.json()) == (202, {"lease_s": 60})
+
+
+def test_states_come_from_the_samples(service: Service) -> None:
+    query = {"from": iso(service.start_ms - 60_000), "to": iso(service.start_ms + 3_600_000)}
+
+    def states() -> Any:
+        items = get(service, f"/vehicles/{vehicle_id(service)}/states", **query)["items"]
+        return items if len(items) == 3 else None
+
+    first, silent, last = eventually(states, "three stretches")
+    assert (first["status"], silent["status"], last["status"]) == ("driving", "silent", "driving")
+    assert (first["to"], silent["to"], last["to"]) == (silent["from"], last["from"], None)
+    state = get(service, f"/vehicles/{vehicle_id(service)}")["state"]
+    assert (state["status"], state["since"]) == ("driving", last["from"])
+
+
+def test_trouble_codes_come_from_the_events(service: Service) -> None:
+    path = f"/vehicles/{vehicle_id(service)}/faults"
+
+    def faults() -> Any:
+        items = get(service, path)["items"]
+        return items if len(items) == 2 else None
+
+    standing, cleared = eventually(faults, "two trouble codes")
+    assert (standing["code"], standing["text"]) == ("P0301", "Misfires in cylinder 1")
+    assert (standing["status"], standing["cleared_at"]) == ("stored", None)
+    assert (cleared["code"], cleared["status"], cleared["text"]) == ("P1234", "pending", None)
+    assert cleared["cleared_at"] > cleared["first_seen"]
+    assert get(service, path, active=True)["items"] == [standing]
+    assert get(service, path, active=False)["items"] == [cleared]
+    assert get(service, "/vehicles", q="van-01")["items"][0]["fault_count"] == 1
+
+
+def test_the_vin_comes_from_the_vehicle(service: Service) -> None:
+    eventually(lambda: get(service, "/vehicles", q=VIN)["items"], "the VIN")
