@@ -125,6 +125,21 @@ class AnchorRow(NamedTuple):
     uncertainty_ms: int
 
 
+class UnplacedBoot(NamedTuple):
+    """A boot that has no anchor and lies before one that has. Device times in ms, neighbours' ends in ms of UTC.
+
+    `closes_at`: the stream and seq before which nothing may be pending for the boot to be over.
+    """
+
+    stream_no: int
+    boot: int
+    first_ms: int
+    last_ms: int
+    previous_end_ms: int | None
+    next_start_ms: int
+    closes_at: tuple[int, int]
+
+
 QuarantineKind = Literal["undecodable", "fork", "foreign_stream", "unavailable", "bad_hello"]
 
 

@@ -142,6 +142,14 @@ class Book:
         """Every stream."""
         return self._by_id.values()
 
+    def is_pending_before(self, stream_no: int, closes_at: tuple[int, int]) -> bool:
+        """Whether frames of a stream may still come before (stream_no, seq); all of it when that is another stream."""
+        entry = next((e for e in self._by_id.values() if e.no == stream_no), None)
+        if entry is None:
+            return True
+        last = closes_at[1] - 1 if closes_at[0] == stream_no else entry.ledger.last_seq
+        return any(first <= last for first, _ in entry.ledger.pending())
+
     def open(self, device: DeviceRef, stream_id: bytes, now_us: int) -> StreamEntry:
         """Enter a stream that was never seen; it is this device's for ever."""
         entry = self._enter(StreamRow(self._next_no, device.tenant_id, device.id, stream_id, now_us, now_us, True))

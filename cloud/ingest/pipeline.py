@@ -24,6 +24,7 @@ from cloud.facts import (
     Registry,
     Samples,
     TimeSource,
+    UnplacedBoot,
 )
 from cloud.ingest.acks import Acked
 from cloud.ingest.book import Book, Filing, StreamEntry
@@ -31,6 +32,7 @@ from cloud.ingest.counters import IngestCounters
 from cloud.ingest.hello import answer_hello, apply_hello
 from cloud.ingest.limits import Limits
 from cloud.ingest.newest import newest_values
+from cloud.ingest.parts import accepted, joined
 from sync_protocol import subjects
 from sync_protocol.codec import Chunk, Header, decode_chunk, frame_crc, read_header
 from sync_protocol.errors import Invalid, Rejected, Unavailable
@@ -56,6 +58,7 @@ class TelemetryWriter(Protocol):
     def anchor(self, row: AnchorRow) -> bool: ...
     def source(self, stream_no: int, boot: int) -> TimeSource | None: ...
     def utc_ms(self, stream_no: int, boot: int, boot_ms: int) -> int | None: ...
+    def unplaced(self) -> Sequence[UnplacedBoot]: ...
     def preload(self, keys: Sequence[tuple[int, int]]) -> None: ...
     def stored_crcs(self, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]: ...
     def commit(self, batch: Batch) -> "Future[Committed]": ...
@@ -124,9 +127,9 @@ class Pipeline:
         return self._messages
 
     @property
-    def pending_frames(self) -> int:
-        """Frames that the next commit will store."""
-        return len(self._frames)
+    def has_pending(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._messages or self._anchors)
 
     def take(self, messages: Sequence[Message]) -> LiveUpdate:
         """Lead a window through the steps. Returns the newest values it brought."""
@@ -195,7 +198,7 @@ class Pipeline:
             count = len(chunk.frames)
             target = np.array([window.accepted.get(i, -1) for i in order[position : position + count]], np.int32)
             position += count
-            samples = _accepted(chunk, target)
+            samples = accepted(chunk, target)
             if len(samples.row_ms):
                 window.parts.append(samples)
                 self._samples.append((base, samples))
@@ -378,17 +381,35 @@ class Pipeline:
                 utc_ms, source = received_us // 1000, "cloud"
             self._anchor(AnchorRow(entry.no, hello.boot, 0, hello.boot_ms, utc_ms, source, _CLOUD_UNCERTAINTY_MS))
 
+    def place_boots(self) -> int:
+        """Give boots that never had an anchor, and whose successor has one, a place between their neighbours.
+
+        In the middle: that is where the error is smallest. Returns how many.
+        """
+        count = 0
+        for boot in self._writer.unplaced():
+            if self.book.is_pending_before(boot.stream_no, boot.closes_at):
+                continue
+            room_ms = boot.next_start_ms - (boot.last_ms - boot.first_ms) - 1000
+            earliest_ms = room_ms if boot.previous_end_ms is None else min(boot.previous_end_ms + 1000, room_ms)
+            begin_ms = (earliest_ms + room_ms) // 2
+            uncertainty_ms = (room_ms - earliest_ms) // 2 if boot.previous_end_ms is not None else 1 << 40
+            row = AnchorRow(boot.stream_no, boot.boot, 0, boot.first_ms, begin_ms, "placed", uncertainty_ms)
+            self._anchor(row)
+            count += 1
+        return count
+
     # -- commit -------------------------------------------------------------------------------------------------------
 
     def commit(self) -> Committing | None:
         """Hand everything since the last commit to the store, None when there is nothing."""
-        if not self._messages and not self._anchors:
+        if not self.has_pending:
             return None
         self._check_duplicates()
         streams, ranges = self.book.take_changes()
         batch = Batch(
             self._frames,
-            _joined(self._samples),
+            joined(self._samples),
             streams,
             self._boots,
             ranges,
@@ -450,35 +471,3 @@ def _checked_hello(data: bytes) -> Hello:
         if len(state.stream_id) != 16 or not 0 <= state.last_seq < _MAX_SEQ:
             raise Rejected(f"hello: stream {state.stream_id.hex()} up to {state.last_seq}")
     return hello
-
-
-def _accepted(chunk: Chunk, target: np.ndarray[tuple[int], np.dtype[np.int32]]) -> Samples:
-    """The chunk's samples with frames numbered as `target` says; -1 leaves a frame out."""
-    if len(target) and target.min() >= 0:
-        return Samples(target[chunk.row_frame], chunk.row_ms, chunk.cell_row, chunk.cell_signal, chunk.cell_raw)
-    frame = target[chunk.row_frame] if len(target) else chunk.row_frame
-    is_kept = frame >= 0
-    new_row = (np.cumsum(is_kept) - 1).astype(np.int32)
-    cells = is_kept[chunk.cell_row]
-    return Samples(
-        frame[is_kept],
-        chunk.row_ms[is_kept],
-        new_row[chunk.cell_row[cells]],
-        chunk.cell_signal[cells],
-        chunk.cell_raw[cells],
-    )
-
-
-def _joined(parts: Sequence[tuple[int, Samples]]) -> Samples:
-    """Samples of several windows as one; `base` is the position of each window's first frame."""
-    if not parts:
-        empty = np.empty(0, np.int64)
-        return Samples(empty.astype(np.int32), empty, empty.astype(np.int32), empty.astype(np.int16), empty)
-    rows = np.cumsum([0] + [len(samples.row_ms) for _, samples in parts])
-    return Samples(
-        np.concatenate([samples.row_frame + np.int32(base) for base, samples in parts]),
-        np.concatenate([samples.row_ms for _, samples in parts]),
-        np.concatenate([s.cell_row + np.int32(row) for (_, s), row in zip(parts, rows.tolist(), strict=False)]),
-        np.concatenate([samples.cell_signal for _, samples in parts]),
-        np.concatenate([samples.cell_raw for _, samples in parts]),
-    )

@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 _COMMITS_UNDER_WAY = 2
 _IDLE_S = 0.1
+_PLACE_EVERY_S = 60.0
 
 
 def _now_us() -> int:
@@ -80,6 +81,7 @@ class Ingest:
                 group.create_task(self._finish(source))
                 group.create_task(self._acknowledge())
                 group.create_task(self._mend_stream())
+                group.create_task(self._place())
         finally:
             self.is_ready.clear()
             self._decode.shutdown(wait=True)
@@ -115,7 +117,7 @@ class Ingest:
                         await self._commit(reply if is_last else "")
             elif not is_some:
                 self.lag_s = 0.0
-            if self.pipeline.pending_messages and loop.time() - begun >= self._config.commit_window_s:
+            if self.pipeline.has_pending and loop.time() - begun >= self._config.commit_window_s:
                 await self._commit(reply)
 
     async def _commit(self, reply: str) -> None:
@@ -148,6 +150,14 @@ class Ingest:
         for subject, data in self._acks.due(time.monotonic()):
             self.counters.acks += 1
             await self.publish(subject, data)
+
+    async def _place(self) -> None:
+        """Now and then, place the boots that nobody gave a time; the next commit writes it down."""
+        while True:
+            await asyncio.sleep(_PLACE_EVERY_S)
+            placed = await asyncio.get_running_loop().run_in_executor(self._decode, self.pipeline.place_boots)
+            if placed:
+                log.info("boots_placed", boots=placed)
 
     async def _mend_stream(self) -> None:
         """A broker that came back without its files needs its stream and durable again."""

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from cloud.facts import AnchorRow, Batch, Committed, LiveUpdate, QuarantineRow, Registry, TimeSource
+from cloud.facts import AnchorRow, Batch, Committed, LiveUpdate, QuarantineRow, Registry, TimeSource, UnplacedBoot
 from cloud.latest import LatestTable, unpacked
 from cloud.telemetry.insert import insert_projected, insert_table
+from cloud.telemetry.placing import unplaced
 from cloud.telemetry.project import Projected, project, rows_table
 from cloud.telemetry.reproject import Retime, retime
 from cloud.telemetry.store import Cursor, TelemetryStore
@@ -111,6 +112,10 @@ class TelemetryWriter:
     def utc_ms(self, stream_no: int, boot: int, boot_ms: int) -> int | None:
         """UTC of an instant, None while the boot has no anchor. Decode thread only."""
         return self.timeline(stream_no, boot).utc_ms(boot_ms)
+
+    def unplaced(self) -> Sequence[UnplacedBoot]:
+        """Boots without any anchor that lie before one that has some."""
+        return self._store.read_sync(unplaced)
 
     def stored_crcs(self, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
         """Checksums of stored frames by (stream_no, seq)."""

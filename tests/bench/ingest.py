@@ -23,7 +23,7 @@ from cloud.telemetry.project import project
 from cloud.telemetry.reproject import decode_rows, stored_frames
 from cloud.telemetry.store import Cursor, TelemetryStore
 from cloud.telemetry.timeline import Timeline
-from sync_protocol.subjects import STREAM, up
+from sync_protocol.subjects import up
 from tests.bench.report import Figure, report
 from tests.support.fleet import Plane
 from tests.support.frames import CheapFleet
@@ -207,7 +207,9 @@ def main() -> None:
         "ingest",
         [
             Figure("samples_per_s", rate * samples, "samples/s", "2,000,000", f"{rate:,.0f} frames/s drained"),
-            Figure("ratio_to_bare_append", rate / bare, "", "0.4", f"bare append of the same rows: {bare:,.0f} frames/s"),
+            Figure(
+                "ratio_to_bare_append", rate / bare, "", "0.4", f"bare append of the same rows: {bare:,.0f} frames/s"
+            ),
             Figure("cpu_pct", cpu, "% of a core", "40", f"1,000 frames/s of {options.devices:,} devices"),
             Figure("broker_cpu_pct", broker_cpu, "% of a core", "", "nats-server, same run"),
             Figure("stored_share", share, "", "1", "stored two seconds after the last frame"),

@@ -1,0 +1,131 @@
+"""The live hub: newest state and never a queue, order by sequence, leases renewed while they are held."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from cloud.live import hub as hub_module
+from cloud.live.hub import LiveHub
+from cloud.telemetry.writer import load_latest
+from sync_protocol.errors import NotFound
+from sync_protocol.messages import Command, decode_down
+from tests.support.fleet import LocalPlane, MemoryRegistry
+from tests.support.frames import EPOCH_MS, Drive
+
+
+class Published:
+    """What went down."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, bytes]] = []
+
+    async def __call__(self, subject: str, data: bytes) -> None:
+        self.messages.append((subject, data))
+
+
+def make_hub(plane: LocalPlane | None = None, now_ms: int = EPOCH_MS + 30_000) -> tuple[LiveHub, Published]:
+    published = Published()
+    registry = plane.registry if plane is not None else MemoryRegistry()
+    return LiveHub(registry, published, lambda: now_ms), published
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> LocalPlane:
+    return LocalPlane(tmp_path)
+
+
+def test_a_slow_client_gets_the_newest_state_and_no_queue(plane: LocalPlane) -> None:
+    drive = Drive(1)
+
+    async def scenario() -> None:
+        hub, _ = make_hub(plane)
+        with hub.client(1) as client:
+            assert (await client.next()).vehicles == []
+            for seq in range(1, 40):
+                hub.apply(plane.take([drive.frame(seq)]))
+            message = await client.next()
+            assert message.type == "changes"
+            (vehicle,) = message.vehicles
+            assert vehicle.ts_ms == drive.utc_ms(drive.first_ms(39) + 9000)
+            assert vehicle.speed_kmh == vehicle.values["speed_kmh"]
+            assert vehicle.lat_deg is not None
+
+    asyncio.run(scenario())
+    plane.close()
+
+
+def test_changes_bring_only_what_changed_and_to_whom_it_belongs(plane: LocalPlane) -> None:
+    async def scenario() -> None:
+        hub, _ = make_hub(plane)
+        with hub.client(1, frozenset({2})) as narrow, hub.client(2) as other, hub.client(1) as broad:
+            for client in (narrow, other, broad):
+                assert (await client.next()).type == "snapshot"
+            hub.apply(plane.take([Drive(1).frame(1)], "van-1"))
+            hub.apply(plane.take([Drive(2).frame(1)], "van-2"))
+            assert [v.id for v in (await narrow.next()).vehicles] == [2]
+            assert [v.id for v in (await broad.next()).vehicles] == [1, 2]
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(other.next(), 0.05)
+            hub.apply(plane.take([Drive(1).frame(1)], "van-1"))  # nothing new
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(broad.next(), 0.05)
+
+    asyncio.run(scenario())
+    plane.close()
+
+
+def test_late_frames_do_not_turn_the_map_back(plane: LocalPlane) -> None:
+    drive = Drive(1)
+    hub, _ = make_hub(plane)
+    hub.apply(plane.take([drive.frame(1), drive.frame(9)]))
+    newest = hub.latest(1)
+    hub.apply(plane.take([drive.frame(5)]))
+    assert hub.latest(1) == newest
+    plane.close()
+
+
+def test_state_survives_a_restart(plane: LocalPlane) -> None:
+    drive = Drive(1)
+    hub, _ = make_hub(plane)
+    hub.apply(plane.take([drive.frame(seq) for seq in range(1, 4)]))
+    plane.commit()
+    again, _ = make_hub(plane)
+    again.load(plane.store.read_sync(load_latest))
+    assert again.latest(1) == hub.latest(1)
+    assert again.status(1) == hub.status(1) == "driving"
+    assert again.status(99) == "unknown"
+    later, _ = make_hub(plane, EPOCH_MS + 3_600_000)
+    later.load(plane.store.read_sync(load_latest))
+    assert later.status(1) == "silent"
+    plane.close()
+
+
+def test_a_ping_after_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "PING_S", 0.01)
+
+    async def scenario() -> None:
+        hub, _ = make_hub()
+        with hub.client(1) as client:
+            await client.next()
+            assert (await client.next()).type == "ping"
+
+    asyncio.run(scenario())
+
+
+def test_watching_asks_the_device_and_renews_no_more_often_than_needed() -> None:
+    async def scenario() -> None:
+        hub, published = make_hub()
+        with pytest.raises(NotFound):
+            await hub.watch(1)
+        registry = hub._registry
+        registry.device("demo", "van-1")
+        assert await hub.watch(1) == 60
+        await hub.watch(1)
+        ((subject, data),) = published.messages
+        command = decode_down(data)
+        assert subject == "d.demo.van-1"
+        assert isinstance(command, Command)
+        assert (command.kind, command.args) == ("watch", {"lease_s": 60})
+
+    asyncio.run(scenario())
