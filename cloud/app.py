@@ -56,6 +56,7 @@ from cloud.telemetry.writer import TelemetryWriter, load_latest
 from sync_protocol.errors import Unavailable
 
 VERSION = version("milepost")
+V1_ROUTES = [*routes.ROUTES, *history_routes.ROUTES, *device_routes.ROUTES, *live_socket.ROUTES]
 LAG_S = 30.0
 log = structlog.get_logger()
 
@@ -170,7 +171,7 @@ class Cloud:
         probes = self.probes()
         return make_api(
             VERSION,
-            [*routes.ROUTES, *history_routes.ROUTES, *device_routes.ROUTES, *live_socket.ROUTES],
+            V1_ROUTES,
             health.ROUTES,
             {
                 "fleet": lambda: fleet,
