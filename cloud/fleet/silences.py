@@ -14,7 +14,7 @@ from cloud.fleet.neighbours import EventRow, Span
 from cloud.fleet.payloads import Silence, SilenceReason
 
 MIN_SILENCE_MS = 60_000
-EVENT_KINDS = ("agent_started", "agent_stopping", "obd_lost", "link_lost", "private_started")
+EVENT_KINDS = ("agent_started", "agent_stopping", "obd_lost")
 # An event may carry a time shortly before the last sample or after the first new one.
 _SLACK = timedelta(seconds=30)
 _REASONS: tuple[str, ...] = get_args(SilenceReason)
@@ -35,7 +35,7 @@ def silences(spans: Sequence[Span], events: Sequence[EventRow], now: datetime) -
 
 def _reason(events: Iterable[EventRow], start: datetime, end: datetime | None) -> SilenceReason:
     near = [event for event in events if start - _SLACK <= event.ts and (end is None or event.ts <= end + _SLACK)]
-    for kind in ("agent_started", "agent_stopping", "private_started", "link_lost", "obd_lost"):
+    for kind in EVENT_KINDS:
         for event in near:
             if event.kind == kind and (word := _word(event)) is not None:
                 return word
@@ -47,16 +47,7 @@ def _word(event: EventRow) -> SilenceReason | None:
     said = str(event.data.get("previous_end") or event.data.get("reason") or "")
     if said in _REASONS:
         return said  # type: ignore[return-value]  # it is one of the literal's words
-    match event.kind:
-        case "agent_stopping":
-            return "shutdown"
-        case "private_started":
-            return "private"
-        case "link_lost":
-            return "no_network"
-        case "obd_lost" if "ignition" in said or "unable to connect" in said.lower():
-            return "ignition_off"
-    return None
+    return "shutdown" if event.kind == "agent_stopping" else None
 
 
 def _utc(ts_ms: int) -> datetime:

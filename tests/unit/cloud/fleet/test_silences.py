@@ -52,11 +52,9 @@ def test_an_event_elsewhere_explains_nothing() -> None:
     ("given", "told"),
     [
         (event("obd_lost", 10.0, reason="ignition_off"), "ignition_off"),
-        (event("obd_lost", 10.0, reason="UNABLE TO CONNECT"), "ignition_off"),
         (event("agent_stopping", 10.0), "shutdown"),
         (event("agent_stopping", 10.0, reason="updating"), "updating"),
-        (event("link_lost", 10.0), "no_network"),
-        (event("private_started", 10.0), "private"),
+        (event("agent_stopping", 10.0, reason="private"), "private"),
     ],
 )
 def test_reasons_given_beforehand(given: EventRow, told: str) -> None:
