@@ -205,7 +205,8 @@ class Agent:
             self._sampler.tick()
             self._notifier.send("WATCHDOG=1")
             try:
-                await asyncio.wait_for(self._due.wait(), _TICK_S)
+                async with asyncio.timeout(_TICK_S):
+                    await self._due.wait()
             except TimeoutError:
                 continue
             self._due.clear()

@@ -69,7 +69,8 @@ class Committer:
     async def drain(self, timeout_s: float = 10.0) -> None:
         """Wait until everything is committed; give up on a disk that stays full."""
         try:
-            await asyncio.wait_for(self._idle.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
         except TimeoutError:
             log.error("frames_given_up", waiting_frames=len(self._line))
 

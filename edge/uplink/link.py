@@ -14,6 +14,7 @@ from edge.uplink.config import UplinkConfig
 from sync_protocol.errors import ConfigError, Denied, Unavailable
 
 _PING_S = 60
+_CLOSE_S = 2
 _PENDING_BYTES = 4 << 20
 
 
@@ -49,11 +50,10 @@ class NatsLink:
         """Connect and listen. `Unavailable`: nobody there. `Denied`: the broker does not want this device."""
         link = cls(Client(), up)
         try:
-            await asyncio.wait_for(
-                link._client.connect(servers=[config.url], **link._options(config, name)), config.connect_timeout_s
-            )
-            await link._client.subscribe(down, cb=link._on_message)
-            await link._client.flush(timeout=max(1, round(config.connect_timeout_s)))
+            async with asyncio.timeout(config.connect_timeout_s):
+                await link._client.connect(servers=[config.url], **link._options(config, name))
+                await link._client.subscribe(down, cb=link._on_message)
+                await link._client.flush(timeout=max(1, round(config.connect_timeout_s)))
         except AuthorizationError as err:
             await link.close()
             raise Denied(f"{config.url} refuses this device: {err}") from err
@@ -113,7 +113,8 @@ class NatsLink:
     async def close(self) -> None:
         """See `Link.close`."""
         try:
-            await asyncio.wait_for(self._client.close(), 2)
+            async with asyncio.timeout(_CLOSE_S):
+                await self._client.close()
         except (TimeoutError, OSError, Error):
             self._inbox.put_nowait(None)
 

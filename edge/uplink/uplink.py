@@ -78,6 +78,7 @@ class Uplink:
         self._since_ms = clock.boot_ms()
         self._last_ack_ms = 0
         self._last_answer_ms = 0
+        self._last_hello_ms = 0
         self._frames = 0
         self._again = 0
         self._bytes_up = 0
@@ -155,7 +156,8 @@ class Uplink:
         self._answered.clear()
         await self._say_hello(link)
         try:
-            await asyncio.wait_for(self._answered.wait(), self._config.hello_wait_s)
+            async with asyncio.timeout(self._config.hello_wait_s):
+                await self._answered.wait()
         except TimeoutError:
             log.info("hello_unanswered", wait_s=self._config.hello_wait_s)
         while True:
@@ -166,17 +168,18 @@ class Uplink:
                 await link.check(_CHECK_S)
                 continue
             oldest_ms = self._window.oldest_ms()
-            if oldest_ms is not None and now_ms - max(oldest_ms, self._asked_ms()) > 1000 * self._config.hello_after_s:
+            if (
+                oldest_ms is not None
+                and now_ms - max(oldest_ms, self._last_hello_ms) > 1000 * self._config.hello_after_s
+            ):
                 await self._say_hello(link)
             if not sent:
                 await self._sleep_until_woken()
 
-    def _asked_ms(self) -> int:
-        return self._asked[-1].at_ms if self._asked else 0
-
     async def _sleep_until_woken(self) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), _IDLE_S)
+            async with asyncio.timeout(_IDLE_S):  # wait_for can swallow a cancellation that comes with the event
+                await self._wake.wait()
         except TimeoutError:
             return
 
@@ -205,6 +208,7 @@ class Uplink:
         utc_ms, source = self._vehicle.utc(now_ms)
         hello = Hello(self._version, self._boot, now_ms, streams, utc_ms, source, vin=self._vin())
         self._asked.append(_Asked(now_ms, streams))
+        self._last_hello_ms = now_ms
         data = encode_hello(hello)
         await link.publish(data)
         self._bytes_up += len(data)

@@ -160,7 +160,9 @@ def test_what_the_restored_cloud_lacks_and_the_device_evicted_is_a_gap(outbox: O
     gone = stream.held.missing(1, 8)
     assert len(gone)
     outbox.answer(outbox.hello_streams(), [], {})
-    assert all(seq in (n for a, b, _, _ in stream.gap_rows() for n in range(a, b + 1)) for a, b in gone for seq in (a, b))
+    assert all(
+        seq in (n for a, b, _, _ in stream.gap_rows() for n in range(a, b + 1)) for a, b in gone for seq in (a, b)
+    )
 
 
 def test_an_answer_acknowledges_only_what_this_process_has_sent(outbox: Outbox) -> None:
@@ -196,7 +198,7 @@ def test_a_fork_is_not_sent_again_and_starts_a_new_stream(outbox: Outbox, path: 
     assert sorted(frame.seq for frame in again.pick(9)) == [1, 3]
     assert again.new_stream is None
     again.close()
-    outbox._lock = path.with_name("other.lock").open("wb")  # noqa: SLF001  the fixture closes once more
+    outbox._lock = path.with_name("other.lock").open("wb")
     outbox.__init__(path, IDENTITY, SMALL)  # type: ignore[misc]
 
 

@@ -46,16 +46,16 @@ def test_only_a_full_disk_is_full() -> None:
 def test_sqlite_reporting_full_frees_the_ballast_and_tries_again(tmp_path: Path) -> None:
     path = outbox_path(tmp_path, "acme", "van-1")
     outbox = Outbox(path, IDENTITY, Room(size_bytes=64 * 4096, ballast_bytes=8192))
-    used = outbox._db.execute("pragma page_count").fetchone()[0]  # noqa: SLF001
-    outbox._db.execute(f"pragma max_page_count = {used}")  # noqa: SLF001
-    outbox._room = Room(size_bytes=1 << 30, ballast_bytes=8192)  # noqa: SLF001  it believes that there is room
+    used = outbox._db.execute("pragma page_count").fetchone()[0]
+    outbox._db.execute(f"pragma max_page_count = {used}")
+    outbox._room = Room(size_bytes=1 << 30, ballast_bytes=8192)
     with pytest.raises(Full):
         for _ in range(200):
             outbox.append(frame_maker(9000))
     assert not ballast_path(path).exists()
     held = outbox.active.held.count()
     assert held > 0
-    outbox._room = Room(size_bytes=64 * 4096, ballast_bytes=8192)  # noqa: SLF001
+    outbox._room = Room(size_bytes=64 * 4096, ballast_bytes=8192)
     assert outbox.append(frame_maker(9000))[1] == held + 1
     for _ in range(64):
         outbox.append(frame_maker(100))
