@@ -5,7 +5,7 @@ import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
 
 /** Where `npm run dev` finds the cloud (or the fixture server of tests/support/web_fixture.py). */
-const api = process.env.MILEPOST_API ?? 'http://127.0.0.1:8080';
+const api = process.env.MILEPOST_API ?? 'http://127.0.0.1:8321';
 
 /** Each text file also as .br and .gz: the server sends what the browser takes, and compresses nothing by itself. */
 function precompress(): Plugin {

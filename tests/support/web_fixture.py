@@ -206,6 +206,7 @@ class Fixture:
                 vehicle, query.get("signals", "speed_kmh").split(","), from_s, to_s, int(query.get("points", "800"))
             ),
             "track": lambda: self.fleet.track(vehicle, from_s, to_s),
+            "states": lambda: {"items": self.fleet.states(vehicle, from_s, to_s)},
             "faults": lambda: {"items": self.fleet.faults(vehicle)},
             "events": lambda: {"items": self.fleet.events(vehicle), "next_cursor": None},
         }

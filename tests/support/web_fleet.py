@@ -211,6 +211,23 @@ class Fleet:
             **{key: [place[key] for place in places] for key in ("lat_deg", "lon_deg", "speed_kmh")},
         }
 
+    def states(self, vehicle: int, from_s: float, to_s: float) -> list[dict[str, Any]]:
+        """Parked over night, then driving and idling in turns, at last what it does now."""
+        seen = self.last_seen(vehicle, time.time())
+        if seen is None:
+            return []
+        start = to_s - 9 * 3600
+        edges = [
+            (from_s, "parked"),
+            *((start + 2400 * i, ("driving", "idling", "driving", "parked")[i % 4]) for i in range(12)),
+        ]
+        edges.append((seen - 700, self.status(vehicle)))
+        ends = [iso(at) for at, _ in edges[1:]]
+        return [
+            {"status": status, "from": iso(at), "to": end}
+            for (at, status), end in zip(edges, [*ends, None], strict=True)
+        ]
+
     def faults(self, vehicle: int) -> list[dict[str, Any]]:
         count = self.summary(vehicle)["fault_count"]
         now = time.time()

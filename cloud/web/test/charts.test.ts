@@ -87,7 +87,7 @@ describe('range', () => {
     for (const range of [fixed(1_000_000, 2_000_000), { kind: 'last', name: '7d' } as const]) {
       expect(rangeFromSearch(rangeToSearch(range))).toEqual(range);
     }
-    expect(rangeFromSearch({ from: 9, to: 3 })).toEqual({ kind: 'last', name: '1h' });
+    expect(rangeFromSearch({ from: 9, to: 3 })).toEqual({ kind: 'last', name: '15m' });
     expect(spanOf({ kind: 'last', name: '1h' }, 7_200_000)).toEqual({ fromMs: 3_600_000, toMs: 7_200_000 });
   });
 });

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { VehicleSummary } from '../src/api/types';
 import { countByStatus, isMatch, sortRows, toMapVehicles, toRow } from '../src/pages/fleet/rows';
+import { dataWords, kindWords } from '../src/pages/vehicle/eventWords';
+import { stretchesOf, stretchWords } from '../src/pages/vehicle/states';
 
 const summary = (id: number, change: Partial<VehicleSummary> = {}): VehicleSummary => ({
   id,
@@ -58,5 +60,39 @@ describe('rows', () => {
     expect(ids(true, 'name')).toEqual([10, 2, 1]);
     expect(ids(true, 'speed')).toEqual([1, 2, 10]);
     expect(countByStatus(rows)).toMatchObject({ parked: 3, driving: 0 });
+  });
+});
+
+describe('the last day of a vehicle', () => {
+  const at = (hour: number) => new Date(hour * 3_600_000).toISOString();
+  test('is cut at the window and said in a sentence', () => {
+    const stretches = stretchesOf(
+      [
+        { status: 'parked', from: at(0), to: at(12) },
+        { status: 'driving', from: at(12), to: at(13.5) },
+        { status: 'idling', from: at(13.5), to: null },
+        { status: 'silent', from: at(1), to: at(2) },
+      ],
+      10 * 3_600_000,
+      14 * 3_600_000,
+    );
+    expect(stretches.map(({ left, width }) => [left, width])).toEqual([
+      [0, 0.5],
+      [0.5, 0.375],
+      [0.875, 0.125],
+    ]);
+    expect(stretchWords(stretches)).toBe('Driving 1 h 30 min, idling 30 min, parked 2 h.');
+    expect(stretchWords([])).toBe('Nothing is known of this time.');
+  });
+});
+
+describe('events', () => {
+  test('are said in words, also those that the app does not know', () => {
+    expect(kindWords('dtc_set')).toBe('Trouble code set');
+    expect(kindWords('harsh_brake')).toBe('Harsh brake');
+    const event = { ts: '', kind: 'dtc_set', device_id: 'mp-1', seq: 1 };
+    expect(dataWords({ ...event, data: { code: 'P0301', last_boot: 4, set_aside: null, list: [1] } })).toBe(
+      'code P0301, last boot 4, list [1]',
+    );
   });
 });

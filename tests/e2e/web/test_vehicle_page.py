@@ -10,7 +10,7 @@ from tests.support.web_server import WebServer
 
 @pytest.fixture
 def vehicle(page: Page, server: WebServer) -> Page:
-    page.goto(f"{server.url}/vehicles/3")
+    page.goto(f"{server.url}/vehicles/3?range=1h")
     expect(page.get_by_role("heading", level=1, name="Van 03")).to_be_visible()
     expect(page.locator(".pane canvas")).to_have_count(3)
     return page

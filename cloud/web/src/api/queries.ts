@@ -83,6 +83,17 @@ export const trackQuery = (id: number, hours: number, span: () => Span) =>
     placeholderData: keepPreviousData,
   });
 
+export const statesQuery = (id: number, hours: number, span: () => Span) =>
+  queryOptions({
+    queryKey: ['vehicles', id, 'states', hours],
+    queryFn: ({ signal }) => {
+      const { fromMs, toMs } = span();
+      return get<{ items: T.StateInterval[] }>(`/vehicles/${id}/states`, { from: iso(fromMs), to: iso(toMs) }, signal);
+    },
+    refetchInterval: 30_000,
+    placeholderData: keepPreviousData,
+  });
+
 export const faultsQuery = (id: number) =>
   queryOptions({
     queryKey: ['vehicles', id, 'faults'],

@@ -48,7 +48,7 @@ export type RangeSearch = { range?: RangeName; from?: number; to?: number };
 export function rangeFromSearch(search: RangeSearch): Range {
   const { from, to } = search;
   if (from !== undefined && to !== undefined && to > from) return fixed(from, to);
-  return { kind: 'last', name: search.range ?? '1h' };
+  return { kind: 'last', name: search.range ?? '15m' };
 }
 
 export const rangeToSearch = (range: Range): RangeSearch =>

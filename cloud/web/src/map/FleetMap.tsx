@@ -16,6 +16,8 @@ type Props = {
 };
 
 const CLICK_REACH_PX = 16;
+/** The corner that the card of the chosen vehicle covers, with a margin. */
+const CARD = { width: 370, height: 330 };
 
 export function FleetMap({ vehicles, selectedId, onSelect, isFollowing, onFollowing, onOpen }: Props) {
   const container = useRef<HTMLDivElement>(null);
@@ -85,7 +87,12 @@ export function FleetMap({ vehicles, selectedId, onSelect, isFollowing, onFollow
   useEffect(() => {
     if (map === null || chosenId === undefined) return;
     const now = newest.current.find((vehicle) => vehicle.id === chosenId);
-    if (now === undefined || map.getBounds().contains([now.lon_deg, now.lat_deg])) return;
+    if (now === undefined) return;
+    const { x, y } = map.project([now.lon_deg, now.lat_deg]);
+    const { clientWidth, clientHeight } = map.getContainer();
+    const isSeen = x > 0 && y > 0 && x < clientWidth && y < clientHeight;
+    const isUnderCard = x < CARD.width && y > clientHeight - CARD.height;
+    if (isSeen && !isUnderCard) return;
     map.easeTo({ center: [now.lon_deg, now.lat_deg], animate: !isStill });
   }, [map, chosenId, isStill]);
 

@@ -9,6 +9,22 @@ import { ErrorNotice } from '../../ui/ErrorNotice';
 import { Panel } from '../../ui/Panel';
 import { Skeleton } from '../../ui/Skeleton';
 
+/** What one looks for first stands first; the rest follows in the catalogue's order. */
+const FIRST = [
+  'speed_kmh',
+  'engine_rpm',
+  'fuel_level_pct',
+  'coolant_c',
+  'battery_v',
+  'fuel_rate_est_lh',
+  'odometer_km',
+];
+
+const inOrder = (values: readonly CurrentValue[]): CurrentValue[] => {
+  const rank = ({ signal }: CurrentValue) => (FIRST.indexOf(signal) + FIRST.length + 1) % (FIRST.length + 1);
+  return [...values].sort((a, b) => rank(a) - rank(b));
+};
+
 /** What a signal is, without the small print after the colon: that stands in the catalogue. */
 const shortText = (text: string) => text.split(':')[0] ?? text;
 
@@ -46,7 +62,7 @@ export function ValuesPanel({ id }: { id: number }) {
       {state.data?.values.length === 0 && <p className="empty">No signal has been read from this vehicle yet.</p>}
       {state.data !== undefined && state.data.values.length > 0 && (
         <ul className="values" tabIndex={0} aria-label="Current values, scrolls">
-          {state.data.values.map((item) => (
+          {inOrder(state.data.values).map((item) => (
             <Value key={item.signal} item={item} staleS={staleS.get(item.signal)} now={now} />
           ))}
         </ul>

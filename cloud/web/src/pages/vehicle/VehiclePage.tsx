@@ -15,6 +15,7 @@ import { toRow } from '../fleet/rows';
 import { NotFoundPage } from '../NotFoundPage';
 import { Events } from './Events';
 import { Faults } from './Faults';
+import { StatesPanel } from './StatesPanel';
 import { TrackPanel } from './TrackPanel';
 import { ValuesPanel } from './ValuesPanel';
 import { VehicleHead } from './VehicleHead';
@@ -83,6 +84,7 @@ function Vehicle({ id }: { id: number }) {
       {vehicle.data !== undefined && row !== null && (
         <>
           <VehicleHead vehicle={vehicle.data} row={row} />
+          <StatesPanel id={id} />
           <div className="vehicle-top">
             <TrackPanel row={row} />
             <ValuesPanel id={id} />

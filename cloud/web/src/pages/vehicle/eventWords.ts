@@ -1,6 +1,9 @@
 import type { VehicleEvent } from '../../api/types';
 
 const KIND_WORDS: Record<string, string> = {
+  agent_started: 'Device started',
+  agent_stopping: 'Device stopping',
+  stream_changed: 'New stream of frames',
   dtc_set: 'Trouble code set',
   dtc_cleared: 'Trouble code cleared',
   vin_read: 'Vehicle number read',
@@ -23,9 +26,12 @@ function plain(value: unknown): string {
   return JSON.stringify(value) ?? '';
 }
 
+/** What of an event's data is worth reading here; the API has the rest. Kinds that are not listed show all of it. */
+const WORTH: Record<string, readonly string[]> = { agent_started: ['version', 'boot', 'previous_end'] };
+
 /** An event's data as "name value" pairs: "code P0301, status stored". */
-export const dataWords = ({ data }: VehicleEvent): string =>
+export const dataWords = ({ kind, data }: VehicleEvent): string =>
   Object.entries(data)
-    .filter(([, value]) => value !== null)
-    .map(([name, value]) => `${name.replaceAll('_', ' ')} ${plain(value)}`)
+    .filter(([name, value]) => value !== null && (WORTH[kind]?.includes(name) ?? true))
+    .map(([name, value]) => `${name.replaceAll('_', ' ')} ${plain(value).replaceAll('_', ' ')}`)
     .join(', ');
