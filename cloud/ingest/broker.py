@@ -58,6 +58,7 @@ class Broker:
         self._folder = folder
         self._child: subprocess.Popen[bytes] | None = None
         self._port = config.port or -1
+        self._limit = config.stream_bytes
         self.url = config.url or ""
         self.restarts = 0
 
@@ -130,16 +131,17 @@ class Broker:
         return self._folder / "nats-server.log"
 
     def stream_bytes(self) -> int:
-        """The byte limit of FRAMES: as configured, lowered to what the disk has beyond its reserve."""
-        if not self.is_embedded:
-            return self._config.stream_bytes
+        """The byte limit of FRAMES: as configured, lowered to what the disk had beyond its reserve at the start."""
+        return self._limit
+
+    def _room(self) -> int:
         store = self._folder / "jetstream"
         held = sum(file.stat().st_size for file in store.rglob("*") if file.is_file()) if store.exists() else 0
         free = shutil.disk_usage(self._folder).free + held - self._config.disk_reserve_bytes
         return max(16 * 1024**2, min(self._config.stream_bytes, free))
 
     def _config_text(self) -> str:
-        limit = self.stream_bytes()
+        self._limit = self._room()
         lines = [
             f"host: {json.dumps(self._config.host)}",
             f"port: {self._port}",
@@ -149,7 +151,7 @@ class Broker:
             'write_deadline: "10s"',
             "jetstream {",
             f"  store_dir: {json.dumps(str(self._folder / 'jetstream'))}",
-            f"  max_file_store: {limit + 64 * 1024**2}",
+            f"  max_file_store: {self._limit + 64 * 1024**2}",
             "}",
         ]
         if self._config.user is not None:

@@ -26,12 +26,13 @@ _PULL_EXPIRES_S = 30.0
 _TIMESTAMP_TOKEN = {9: 7, 11: 9, 12: 9}
 
 
-async def connect(url: str, name: str, credentials: tuple[str, str] | None = None) -> Client:
-    """A client that reconnects for ever. `Unavailable` when the broker cannot be reached at first."""
+async def connect(url: str, name: str, credentials: tuple[str, str] | None = None, patience_s: float = 10.0) -> Client:
+    """A client that reconnects for ever. `Unavailable` when the broker is not there within `patience_s` at first."""
     client = Client()
 
     async def on_error(err: Exception) -> None:
-        log.warning("broker_error", reason=str(err))
+        # While the broker is away each attempt fails: that is said once, by `on_disconnect`.
+        (log.warning if client.is_connected else log.debug)("broker_error", reason=str(err))
 
     async def on_disconnect() -> None:
         log.warning("broker_lost", url=url)
@@ -41,21 +42,22 @@ async def connect(url: str, name: str, credentials: tuple[str, str] | None = Non
 
     user, password = credentials if credentials is not None else (None, None)
     try:
-        await client.connect(
-            url,
-            name=name,
-            error_cb=on_error,
-            disconnected_cb=on_disconnect,
-            reconnected_cb=on_reconnect,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=1,
-            connect_timeout=5,
-            pending_size=64 * 1024**2,
-            user=user,
-            password=password,
-        )
+        async with asyncio.timeout(patience_s):
+            await client.connect(
+                url,
+                name=name,
+                error_cb=on_error,
+                disconnected_cb=on_disconnect,
+                reconnected_cb=on_reconnect,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=1,
+                connect_timeout=5,
+                pending_size=64 * 1024**2,
+                user=user,
+                password=password,
+            )
     except (NatsError, OSError, TimeoutError) as err:
-        raise Unavailable(f"broker {url}: {err}") from err
+        raise Unavailable(f"broker {url}: {err or 'no answer'}") from err
     return client
 
 

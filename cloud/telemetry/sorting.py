@@ -3,19 +3,13 @@
 An hour at a time: a day at once would hold up commits.
 """
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
-import structlog
-
-from cloud.telemetry.store import Cursor, TelemetryStore
-
-log = structlog.get_logger()
+from cloud.telemetry.store import Cursor
 
 _JOB = "sorted_before"
 _CLOSED = timedelta(hours=36)
 _HOUR = timedelta(hours=1)
-_EVERY_S = 60.0
 
 
 def sort_next_hour(cursor: Cursor, before: datetime | None = None) -> int | None:
@@ -45,12 +39,3 @@ def sort_next_hour(cursor: Cursor, before: datetime | None = None) -> int | None
     cursor.execute("DELETE FROM job_state WHERE name = ?", [_JOB])
     cursor.execute("INSERT INTO job_state VALUES (?, ?)", [_JOB, span[1].isoformat()])
     return int(counted[0]) if counted is not None else 0
-
-
-async def keep_sorting(store: TelemetryStore, every_s: float = _EVERY_S) -> None:
-    """Sort closed hours one by one. Runs until cancelled."""
-    while True:
-        await asyncio.sleep(every_s)
-        while (rows := await store.write(sort_next_hour)) is not None:
-            log.debug("hour_sorted", rows=rows)
-            await asyncio.sleep(1.0)

@@ -12,6 +12,7 @@ import time
 import structlog
 
 from cloud.telemetry.schema import tier_columns
+from cloud.telemetry.sorting import sort_next_hour
 from cloud.telemetry.store import Cursor, TelemetryStore
 from sync_protocol.signals import Signal, catalogue
 
@@ -108,7 +109,7 @@ def _insert(
 
 
 async def keep_building(store: TelemetryStore, every_s: float = _EVERY_S) -> None:
-    """Build dirty minutes in turns short enough not to hold up commits. Runs until cancelled."""
+    """Build dirty minutes, then sort a closed hour, in turns short enough not to hold up commits. Until cancelled."""
     while True:
         await asyncio.sleep(every_s)
         begun, total = time.monotonic(), 0
@@ -116,5 +117,6 @@ async def keep_building(store: TelemetryStore, every_s: float = _EVERY_S) -> Non
             total += built
             if built < _BUCKETS_A_TURN:
                 break
-        if total:
-            log.debug("tiers_built", buckets=total, took_s=round(time.monotonic() - begun, 3))
+        rows = await store.write(sort_next_hour)
+        if total or rows:
+            log.debug("tiers_built", buckets=total, sorted_rows=rows or 0, took_s=round(time.monotonic() - begun, 3))

@@ -207,9 +207,7 @@ def main() -> None:
         "ingest",
         [
             Figure("samples_per_s", rate * samples, "samples/s", "2,000,000", f"{rate:,.0f} frames/s drained"),
-            Figure(
-                "ratio_to_bare_append", rate / bare, "", "0.4", f"bare append of the same rows: {bare:,.0f} frames/s"
-            ),
+            Figure("ratio_to_bare_append", rate / bare, "", "0.4", f"the same rows alone: {bare:,.0f} frames/s"),
             Figure("cpu_pct", cpu, "% of a core", "40", f"1,000 frames/s of {options.devices:,} devices"),
             Figure("broker_cpu_pct", broker_cpu, "% of a core", "", "nats-server, same run"),
             Figure("stored_share", share, "", "1", "stored two seconds after the last frame"),

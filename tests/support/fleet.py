@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+import sys
 
 import nats
 from nats.aio.client import Client
@@ -255,3 +256,16 @@ class LocalPlane:
     def close(self) -> None:
         """Close the store."""
         self.store.close()
+
+
+async def _serve(folder: Path, url: str) -> None:
+    """Ingest of a cloud whose broker runs elsewhere, until the process ends."""
+    plane = Plane(folder, nats_config=NatsConfig(url=url, stream_bytes=64 * 1024**2))
+    plane.open()
+    async with plane.running():
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(Path(sys.argv[1]), sys.argv[2]))
