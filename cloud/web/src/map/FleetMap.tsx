@@ -16,8 +16,9 @@ type Props = {
 };
 
 const CLICK_REACH_PX = 16;
-/** The corner that the card of the chosen vehicle covers, with a margin. */
+/** The corner that the card of the chosen vehicle covers, with a margin; on narrow screens it stands below the map. */
 const CARD = { width: 370, height: 330 };
+const CARD_OVER_MAP = '(min-width: 900px)';
 
 export function FleetMap({ vehicles, selectedId, onSelect, isFollowing, onFollowing, onOpen }: Props) {
   const container = useRef<HTMLDivElement>(null);
@@ -91,7 +92,7 @@ export function FleetMap({ vehicles, selectedId, onSelect, isFollowing, onFollow
     const { x, y } = map.project([now.lon_deg, now.lat_deg]);
     const { clientWidth, clientHeight } = map.getContainer();
     const isSeen = x > 0 && y > 0 && x < clientWidth && y < clientHeight;
-    const isUnderCard = x < CARD.width && y > clientHeight - CARD.height;
+    const isUnderCard = matchMedia(CARD_OVER_MAP).matches && x < CARD.width && y > clientHeight - CARD.height;
     if (isSeen && !isUnderCard) return;
     map.easeTo({ center: [now.lon_deg, now.lat_deg], animate: !isStill });
   }, [map, chosenId, isStill]);
