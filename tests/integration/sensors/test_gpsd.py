@@ -20,32 +20,20 @@ from tests.support.elm_fakes import CollectingSink, boot_ms
 from tests.support.gpsd_peer import FakeGpsd, Gpsd, gpsd
 from tests.support.nmea import circle, epoch
 from tests.support.real_data import require_data
+from tests.support.sensor_runs import running, until
 
 ID = {name: signal.id for name, signal in catalogue().by_name.items()}
 LOGS = ("garmin-geko201", "haicom-305N", "navika-100-fix", "quectel", "sirfstarv-nmea", "sl869", "telit-he910")
 
 
-async def until(condition: Callable[[], object], deadline_s: float = 15) -> None:
-    async with asyncio.timeout(deadline_s):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
-def run(port: int, test: Callable[[GpsSensor, CollectingSink], Awaitable[None]], **config: Any) -> CollectingSink:
-    sink = CollectingSink()
-
-    async def body() -> None:
-        sensor = GpsSensor(GpsConfig(port=port, **config), boot_ms)
-        task = asyncio.create_task(sensor.run(sink))
-        try:
+def run(port: int, test: Callable[[GpsSensor, CollectingSink], Awaitable[None]]) -> CollectingSink:
+    async def body() -> CollectingSink:
+        sensor = GpsSensor(GpsConfig(port=port), boot_ms)
+        async with asyncio.timeout(90), running(sensor) as sink:
             await test(sensor, sink)
-        finally:
-            task.cancel()
-            await asyncio.wait([task], timeout=5)
-            assert task.cancelled()
+        return sink
 
-    asyncio.run(asyncio.wait_for(body(), 90))
-    return sink
+    return asyncio.run(body())
 
 
 class Drive:
@@ -158,13 +146,11 @@ def test_rows_of_real_reports(log: str) -> None:
 
     async def body() -> CollectingSink:
         async with FakeGpsd() as fake:
-            sensor, sink = GpsSensor(GpsConfig(port=fake.port), boot_ms), CollectingSink()
-            task = asyncio.create_task(sensor.run(sink))
-            await until(lambda: fake.requests)
-            fake.send(*reports, {"class": "TPV", "mode": 0}, {"class": "DEVICES", "devices": []})
-            await until(lambda: sensor.state().detail == "gpsd has no receiver")
-            task.cancel()
-            await asyncio.wait([task])
+            sensor = GpsSensor(GpsConfig(port=fake.port), boot_ms)
+            async with running(sensor) as sink:
+                await until(lambda: fake.requests)
+                fake.send(*reports, {"class": "TPV", "mode": 0}, {"class": "DEVICES", "devices": []})
+                await until(lambda: sensor.state().detail == "gpsd has no receiver")
             assert sensor.state().facts["unreadable"] == 0
             return sink
 

@@ -12,6 +12,7 @@ from edge.sensors.obd.sensor import ObdSensor
 from sync_protocol.signals import catalogue
 from tests.support.elm_fakes import CollectingSink, boot_ms
 from tests.support.elm_peer import VIN, elm_peer
+from tests.support.sensor_runs import running, until
 
 ID = {name: signal.id for name, signal in catalogue().by_name.items()}
 QUICK = {s.name: {1: 0.1, 10: 0.5, 60: 1.0}[int(s.period_s)] for s in catalogue().signals if s.period_s >= 1}
@@ -30,22 +31,11 @@ def config(link: Path) -> ObdConfig:
     )
 
 
-async def until(condition: Callable[[], object], deadline_s: float = 20) -> None:
-    async with asyncio.timeout(deadline_s):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
 def run(test: Callable[[ObdSensor, CollectingSink], Awaitable[None]], link: Path) -> None:
     async def body() -> None:
-        sensor, sink = ObdSensor(config(link), boot_ms), CollectingSink()
-        task = asyncio.create_task(sensor.run(sink))
-        try:
+        sensor = ObdSensor(config(link), boot_ms)
+        async with running(sensor) as sink:
             await test(sensor, sink)
-        finally:
-            task.cancel()
-            await asyncio.wait([task], timeout=5)
-            assert task.cancelled()
 
     asyncio.run(asyncio.wait_for(body(), 90))
 

@@ -1,7 +1,7 @@
 """The position sensor against a gpsd that says what it is told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from edge.sensors.gps_report import GPS_IDS
 from sync_protocol.signals import catalogue
 from tests.support.elm_fakes import CollectingSink, boot_ms
 from tests.support.gpsd_peer import FakeGpsd
+from tests.support.sensor_runs import run, running, until
 
 ID = {name: signal.id for name, signal in catalogue().by_name.items()}
 T0 = datetime.fromtimestamp(RELEASED_UTC_MS / 1000, UTC) + timedelta(days=30)
@@ -44,26 +45,10 @@ async def listening(**changes: Any) -> AsyncIterator[tuple[FakeGpsd, GpsSensor, 
     async with FakeGpsd() as gpsd:
         values: dict[str, Any] = {"silence_s": 0.4, "lost_s": 0.3, "stale_s": 0.8, "retry_s": 0.05, "retry_max_s": 0.1}
         sensor = GpsSensor(GpsConfig(port=gpsd.port, **(values | changes)), boot_ms)
-        sink = CollectingSink()
-        task = asyncio.create_task(sensor.run(sink))
-        try:
+        async with running(sensor) as sink:
             await until(lambda: gpsd.requests)
             yield gpsd, sensor, sink
-        finally:
-            task.cancel()
-            await asyncio.wait([task], timeout=5)
-            assert task.cancelled()
         assert sensor.state().link == "closed"
-
-
-async def until(condition: Callable[[], object], deadline_s: float = 5) -> None:
-    async with asyncio.timeout(deadline_s):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 20))  # type: ignore[arg-type]
 
 
 def test_a_fix_becomes_a_row_and_the_first_an_anchor() -> None:

@@ -1,22 +1,20 @@
-"""The OBD sensor against an adapter on a pty: what it reads, and what it says when something is lost."""
+"""The OBD sensor against an adapter on a pty: what it reads, and how it asks."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 import termios
 import time
 
 import pytest
 
-from edge.sensors.obd.config import ObdConfig
 from edge.sensors.obd.errors import ObdError
 from edge.sensors.obd.sensor import ObdSensor
 from sync_protocol.signals import catalogue
-from tests.support.elm_fakes import VIN, CollectingSink, FakeEcu, FakeElm, boot_ms, engine
+from tests.support.elm_fakes import VIN, FakeEcu, FakeElm, boot_ms, engine
+from tests.support.sensor_runs import quick_obd as config
+from tests.support.sensor_runs import run, running, until
 
 ID = {name: signal.id for name, signal in catalogue().by_name.items()}
-QUICK = {s.name: {1: 0.05, 10: 0.2, 60: 0.5}[int(s.period_s)] for s in catalogue().signals if s.period_s >= 1}
 
 
 @pytest.fixture
@@ -24,42 +22,6 @@ def elm(tmp_path: Path) -> Iterator[FakeElm]:
     fake = FakeElm(tmp_path / "obd")
     yield fake
     fake.close()
-
-
-def config(elm: FakeElm, **changes: object) -> ObdConfig:
-    values: dict[str, object] = {
-        "port": str(elm.link),
-        "periods_s": QUICK,
-        "retry_s": 0.05,
-        "retry_max_s": 0.2,
-        "voltage_period_s": 0.05,
-        "probe_spacing_s": 0.1,
-        "probe_period_s": 60.0,
-        "dtc_period_s": 0.3,
-    }
-    return ObdConfig(**(values | changes))  # type: ignore[arg-type]
-
-
-@asynccontextmanager
-async def running(sensor: ObdSensor) -> AsyncIterator[CollectingSink]:
-    sink = CollectingSink()
-    task = asyncio.create_task(sensor.run(sink))
-    try:
-        yield sink
-    finally:
-        task.cancel()
-        await asyncio.wait([task], timeout=5)
-        assert task.cancelled()
-
-
-async def until(condition: Callable[[], object], deadline_s: float = 8) -> None:
-    async with asyncio.timeout(deadline_s):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 30))  # type: ignore[arg-type]
 
 
 def test_reads_values_identity_and_codes(elm: FakeElm) -> None:
@@ -189,146 +151,6 @@ def test_four_computers_each_for_what_it_knows(elm: FakeElm) -> None:
     run(test)
 
 
-def test_unplugged_and_plugged_in_again(elm: FakeElm) -> None:
-    async def test() -> None:
-        sensor = ObdSensor(config(elm), boot_ms)
-        async with running(sensor) as sink:
-            await until(lambda: sink.rows)
-            elm.unplug()
-            await until(lambda: sensor.state().link == "failing")
-            with pytest.raises(ObdError):
-                await sensor.read_dtcs()
-            before = len(sink.rows)
-            elm.plug()
-            await until(lambda: len(sink.rows) > before)
-            assert sink.kinds().count("obd_connected") == 2
-            assert sink.of("obd_lost") == [{"reason": "adapter_lost"}]
-
-    run(test)
-
-
-def test_a_silent_adapter_is_noticed_and_comes_back(elm: FakeElm) -> None:
-    async def test() -> None:
-        sensor = ObdSensor(config(elm, deadline_s=0.8), boot_ms)
-        async with running(sensor) as sink:
-            await until(lambda: sink.rows)
-            elm.override = lambda command: b""
-            await until(lambda: sensor.state().link == "failing")
-            assert {kind for _, _, kind in sink.marks} == {"bus_error"}
-            elm.override = lambda command: None
-            before = len(sink.rows)
-            await until(lambda: len(sink.rows) > before)
-            assert sensor.state().link == "open"
-
-    run(test)
-
-
-@pytest.mark.parametrize(
-    ("text", "mark"),
-    [
-        ("NO DATA", "no_data"),
-        ("CAN ERROR", "bus_error"),
-        ("BUS INIT: ...ERROR", "bus_error"),
-        ("BUS ERROR", "bus_error"),
-    ],
-)
-def test_ignition_off_ends_the_questions(elm: FakeElm, text: str, mark: str) -> None:
-    async def test() -> None:
-        sensor = ObdSensor(config(elm), boot_ms)
-        async with running(sensor) as sink:
-            await until(lambda: sink.last(ID["battery_v"]))
-            elm.bus_text, elm.voltage = text, "12.4V"
-            await until(lambda: sink.of("obd_lost"))
-            assert sink.of("obd_lost") == [{"reason": "no_answer"}]
-            assert {kind for _, _, kind in sink.marks} == {mark}
-            await until(lambda: sink.last(ID["battery_v"]) == 124)
-            await until(lambda: sensor.state().link == "closed")
-            await until(lambda: elm.received[-4:] == ["ATPC", "ATRV", "ATRV", "ATRV"])
-            elm.received.clear()
-            await until(lambda: len(elm.asked("ATRV")) > 6)
-            assert not elm.asked("0")  # nothing was sent to the vehicle
-            elm.bus_text, elm.voltage = None, "14.2V"
-            before = len(sink.rows)
-            await until(lambda: len(sink.rows) > before and sensor.state().link == "open")
-            await until(lambda: sink.kinds().count("obd_connected") == 2)
-
-    run(test)
-
-
-def test_a_vehicle_that_answers_with_its_engine_off_is_left_to_sleep(elm: FakeElm) -> None:
-    async def test() -> None:
-        sensor = ObdSensor(config(elm, quiet_after_s=0.4), boot_ms)
-        async with running(sensor) as sink:
-            await until(lambda: sink.last(ID["battery_v"]))
-            elm.voltage = "12.5V"
-            elm.ecus[0x7E8].pids.update({0x0C: b"\x00\x00", 0x0D: b"\x00"})
-            await until(lambda: sink.of("obd_lost") == [{"reason": "ignition_off"}])
-            await until(lambda: elm.received[-8:] == ["ATRV"] * 8)
-            assert sensor.state().link == "closed"
-            elm.voltage = "12.0V"  # the key is turned: one question, and the engine is still off
-            await until(lambda: sensor.state().detail == "vehicle rests: engine off")
-            assert sink.kinds().count("obd_connected") == 1
-            elm.voltage = "12.6V"
-            elm.ecus[0x7E8].pids.update({0x0C: b"\x10\x00"})
-            await until(lambda: sink.kinds().count("obd_connected") == 2)
-
-    run(test)
-
-
-def test_an_engine_that_runs_unheard_is_a_failure_not_a_sleep(elm: FakeElm) -> None:
-    elm.bus_text = "UNABLE TO CONNECT"
-
-    async def test() -> None:
-        sensor = ObdSensor(config(elm), boot_ms)
-        async with running(sensor) as sink:
-            await until(lambda: sensor.state().link == "failing")
-            assert "UNABLE TO CONNECT" in sensor.state().detail
-            assert not sink.events
-
-    run(test)
-
-
-def test_an_adapter_that_restarts_while_cranking_is_set_up_anew(elm: FakeElm) -> None:
-    async def test() -> None:
-        async with running(ObdSensor(config(elm), boot_ms)) as sink:
-            await until(lambda: sink.rows)
-            was_reset = []
-
-            def reset(command: str) -> bytes | None:
-                if command.startswith("01") and not was_reset:
-                    was_reset.append(command)
-                    return b"\r\rELM327 v1.5\r\r>"
-                return None
-
-            elm.received.clear()
-            elm.override = reset
-            await until(lambda: "ATZ" in elm.received and sink.kinds().count("obd_connected") == 2)
-
-    run(test)
-
-
-def test_codes_that_cannot_be_read_are_not_cleared_codes(elm: FakeElm) -> None:
-    elm.ecus = {0x7E8: engine(stored=["P0143"])}
-
-    async def test() -> None:
-        sensor = ObdSensor(config(elm), boot_ms)
-        async with running(sensor) as sink:
-            await until(lambda: sink.of("dtc_set"))
-            for wrong in (b"03\rNO DATA\r\r>", b"03\r7E8037F0322\r\r>", b"03\r7E80243FF\r\r>", b"03\rCAN ERROR\r\r>"):
-                elm.override = lambda command, wrong=wrong: wrong if command == "03" else None
-                asked = len(elm.asked("03"))
-                await until(lambda asked=asked: len(elm.asked("03")) > asked + 1)
-                with pytest.raises(ObdError):
-                    await sensor.read_dtcs()
-            assert not sink.of("dtc_cleared")
-            elm.override = lambda command: None
-            elm.ecus[0x7E8].dtcs = {}
-            await until(lambda: sink.of("dtc_cleared"))
-            assert sink.of("dtc_cleared") == [{"code": "P0143", "status": "stored"}]
-
-    run(test)
-
-
 def test_a_lit_lamp_has_the_codes_read_at_once(elm: FakeElm) -> None:
     async def test() -> None:
         async with running(ObdSensor(config(elm, dtc_period_s=600), boot_ms)) as sink:
@@ -363,18 +185,6 @@ def test_old_and_poor_adapters_are_used_as_far_as_they_go(elm: FakeElm, lacking:
             await until(lambda: len(sink.rows) > 10)
             assert sink.last(ID["speed_kmh"]) == 50
             assert sink.last(ID["battery_v"]) is None
-
-    run(test)
-
-
-def test_an_adapter_without_headers_is_refused(elm: FakeElm) -> None:
-    elm.unknown = {"H1"}
-
-    async def test() -> None:
-        sensor = ObdSensor(config(elm, baud=38400), boot_ms)
-        async with running(sensor):
-            await until(lambda: sensor.state().link == "failing")
-            assert "ATH1" in sensor.state().detail
 
     run(test)
 
@@ -419,41 +229,6 @@ def test_a_slow_adapter_gives_speed_in_every_row_and_the_rest_in_turn(elm: FakeE
             assert {key for values in rows for key in values} >= {
                 ID[n] for n in ("engine_rpm", "coolant_c", "module_v")
             }
-
-    run(test)
-
-
-def test_an_adapter_that_lost_its_settings_unseen_is_set_up_anew(elm: FakeElm) -> None:
-    async def test() -> None:
-        sensor = ObdSensor(config(elm), boot_ms)
-        async with running(sensor) as sink:
-            await until(lambda: sink.rows)
-            before = len(elm.asked("ATZ"))
-
-            def headers_off(command: str) -> bytes | None:
-                if len(elm.asked("ATZ")) == before and command.startswith("01"):
-                    return command.encode() + b"\r41 0D 32 \r\r>"
-                return None
-
-            elm.override = headers_off
-            await until(lambda: sink.kinds().count("obd_connected") == 2)
-            assert sink.of("obd_lost") == [{"reason": "adapter_lost"}]
-            assert {kind for _, _, kind in sink.marks} == {"invalid"}
-            assert {v[ID["speed_kmh"]] for _, _, v in sink.rows if ID["speed_kmh"] in v} == {50}
-
-    run(test)
-
-
-def test_a_voltage_that_cannot_be_read_costs_the_voltage_only(elm: FakeElm) -> None:
-    async def test() -> None:
-        sensor = ObdSensor(config(elm), boot_ms)
-        async with running(sensor) as sink:
-            await until(lambda: sink.last(ID["battery_v"]))
-            elm.voltage = "1x.4V"
-            rows = len(sink.rows)
-            await until(lambda: "errors_BadAnswer" in sensor.state().facts and len(sink.rows) > rows + 10)
-            assert sensor.state().link == "open"
-            assert sink.kinds() == ["obd_connected", "vin_read"]
 
     run(test)
 
