@@ -120,8 +120,8 @@ async def steady(url: str, fleet: CheapFleet, rate: float, seconds: float) -> No
     await client.close()
 
 
-def drain(frames: int, devices: int) -> tuple[float, float, float]:
-    """Frames/s of a backlog, samples a frame, and frames/s of a bare append of the same rows."""
+def drain(frames: int, devices: int) -> tuple[float, float, float, float]:
+    """Frames/s of a backlog, samples a frame, frames/s of a bare append of the same rows, CPU us a frame drained."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cloud = Cloud(folder)
@@ -130,13 +130,14 @@ def drain(frames: int, devices: int) -> tuple[float, float, float]:
         wait_for(cloud, min(devices, frames))
         cloud.process.send_signal(19)  # SIGSTOP: the backlog grows in the broker
         asyncio.run(fill(cloud.url, fleet, frames))
-        begun = time.perf_counter()
+        begun, before = time.perf_counter(), cloud.cpu_s()
         cloud.process.send_signal(18)
         wait_for(cloud, min(devices, frames) + frames)
         rate = frames / (time.perf_counter() - begun)
+        cpu_us = sum(b - a for a, b in zip(before, cloud.cpu_s(), strict=True)) / frames * 1e6
         cloud.stop()
         bare, samples = bare_append(folder / "telemetry.duckdb", folder / "bare.duckdb", frames)
-    return rate, samples, bare
+    return rate, samples, bare, cpu_us
 
 
 def wait_for(cloud: Cloud, stored: int) -> None:
@@ -196,18 +197,23 @@ def main() -> None:
     parser.add_argument("--child", type=Path)
     parser.add_argument("--frames", type=int, default=60_000)
     parser.add_argument("--devices", type=int, default=10_000)
+    parser.add_argument("--only-drain", action="store_true")
     parser.add_argument("--seconds", type=float, default=20.0)
     options = parser.parse_args()
     if options.child is not None:
         asyncio.run(child(options.child))
         return
-    rate, samples, bare = drain(options.frames, options.devices)
+    rate, samples, bare, cpu_us = drain(options.frames, options.devices)
+    if options.only_drain:
+        print(f"{rate:,.0f} frames/s, bare {bare:,.0f}, {cpu_us:.0f} us CPU a frame")
+        return
     cpu, broker_cpu, share = steady_cost(1000.0, options.devices, options.seconds)
     report(
         "ingest",
         [
             Figure("samples_per_s", rate * samples, "samples/s", "2,000,000", f"{rate:,.0f} frames/s drained"),
             Figure("ratio_to_bare_append", rate / bare, "", "0.4", f"the same rows alone: {bare:,.0f} frames/s"),
+            Figure("drain_cpu_us", cpu_us, "us/frame", "", "CPU of ingest and nats-server while draining"),
             Figure("cpu_pct", cpu, "% of a core", "40", f"1,000 frames/s of {options.devices:,} devices"),
             Figure("broker_cpu_pct", broker_cpu, "% of a core", "", "nats-server, same run"),
             Figure("stored_share", share, "", "1", "stored two seconds after the last frame"),
