@@ -34,8 +34,14 @@ describe('rows', () => {
       values: { fuel_level_pct: 49 },
     };
     expect(toRow(summary(1), live)).toMatchObject({ status: 'driving', lastMs: 20_000, lat: 48, speed: 60, fuel: 49 });
-    expect(toRow(summary(1), { ...live, ts_ms: 5_000 })).toMatchObject({ lastMs: 10_000, lat: 47, speed: 0, fuel: 50 });
+    expect(toRow(summary(1), { ...live, ts_ms: 5_000 })).toMatchObject({ lastMs: 10_000, lat: 47, fuel: 50 });
     expect(toRow(summary(1), undefined)).toMatchObject({ status: 'parked', lastMs: 10_000 });
+  });
+
+  test('a vehicle that is parked or silent has no speed, whatever the last one was', () => {
+    const parked = summary(1, { values: { speed_kmh: 42 } });
+    expect(toRow(parked, undefined).speed).toBeNull();
+    expect(toRow({ ...parked, state: { status: 'idling', since: null } }, undefined).speed).toBe(42);
   });
 
   test('a vehicle never heard of has no place on the map', () => {

@@ -91,12 +91,12 @@ def test_comes_back_by_itself_when_the_server_was_away(page: Page, server: WebSe
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
     server.stop()
     try:
-        expect(page.get_by_text("No connection to the server.")).to_be_visible()
+        expect(page.get_by_text("No live connection to the server.")).to_be_visible()
         expect(page.get_by_role("row", name=re.compile("Van 01"))).to_be_visible()  # what was known stays
     finally:
         server.start()
     expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=30_000)
-    expect(page.get_by_text("No connection to the server.")).to_have_count(0)
+    expect(page.get_by_text("No live connection to the server.")).to_have_count(0)
     place = page.get_by_role("region", name="Chosen vehicle: Van 01").get_by_text("° N")
     first = place.inner_text()
     expect(place).not_to_have_text(first)

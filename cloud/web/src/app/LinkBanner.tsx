@@ -33,9 +33,9 @@ export function LinkBanner() {
       {isShown && (
         <>
           <p>
-            <strong>No connection to the server.</strong>{' '}
+            <strong>No live connection to the server.</strong>{' '}
             {at === null
-              ? 'Nothing has been read yet.'
+              ? 'What you see may be old.'
               : `You see what was known at ${formatClock(at)}; vehicles keep recording all the same.`}
           </p>
           {/* The countdown is for the eye: read aloud each second it would only disturb. */}

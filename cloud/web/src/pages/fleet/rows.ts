@@ -29,18 +29,23 @@ export function toRow(vehicle: VehicleSummary, live: LiveVehicle | undefined): F
   const hasLivePlace = isLiveNewer && live.lat_deg !== null && live.lon_deg !== null;
   const { position } = vehicle;
   const values = isLiveNewer ? { ...vehicle.values, ...live.values } : vehicle.values;
+  const status = live?.status ?? vehicle.state.status;
+  // A speed is of now or it is none: the last one of a vehicle that has been parked since says nothing.
+  const isOn = status === 'driving' || status === 'idling';
+  const lastSpeed =
+    isLiveNewer && live.speed_kmh !== null ? live.speed_kmh : (values.speed_kmh ?? position?.speed_kmh ?? null);
   return {
     id: vehicle.id,
     name: vehicle.name,
     plate: vehicle.plate,
     makeModel: [vehicle.make, vehicle.model, vehicle.year].filter((part) => part !== null).join(' '),
     deviceId: vehicle.device_id,
-    status: live?.status ?? vehicle.state.status,
+    status,
     lastMs: isLiveNewer ? live.ts_ms : listMs,
     lat: hasLivePlace ? live.lat_deg : (position?.lat_deg ?? null),
     lon: hasLivePlace ? live.lon_deg : (position?.lon_deg ?? null),
     heading: hasLivePlace ? live.heading_deg : (position?.heading_deg ?? null),
-    speed: isLiveNewer && live.speed_kmh !== null ? live.speed_kmh : (values.speed_kmh ?? position?.speed_kmh ?? null),
+    speed: isOn ? lastSpeed : null,
     fuel: values.fuel_level_pct ?? null,
     faults: vehicle.fault_count,
   };
