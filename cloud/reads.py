@@ -21,7 +21,7 @@ from cloud.telemetry import history as past
 from cloud.telemetry import ledger_view
 from cloud.telemetry.store import TelemetryStore
 from cloud.telemetry.timeline import Timeline
-from sync_protocol.signals import Signal
+from sync_protocol.signals import Signal, catalogue
 
 T = TypeVar("T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -137,16 +137,25 @@ class LiveReads:
         self._hub = hub
         self._tenant_id = tenant_id
 
-    def now(self, vehicle_id: int) -> VehicleNow | None:
-        """The newest values of a vehicle, None when it has never sent any."""
-        latest = self._hub.latest(vehicle_id)
-        if latest is None or latest.tenant_id != self._tenant_id:
+    def now(self, vehicle_id: int, names: Sequence[str] | None = None) -> VehicleNow | None:
+        """The newest values of a vehicle (of some signals), None when it has never sent any."""
+        table = self._hub.table
+        if not self._is_seen(vehicle_id):
             return None
-        return VehicleNow(latest.ts_ms, latest.values)
+        if names is None:
+            latest = table.get(vehicle_id)
+            return None if latest is None else VehicleNow(latest.ts_ms, latest.values)
+        by_name = catalogue().by_name
+        reads = ((name, table.value(vehicle_id, by_name[name].id)) for name in names)
+        return VehicleNow(table.ts_ms(vehicle_id), {name: read for name, read in reads if read is not None})
 
     def status(self, vehicle_id: int) -> VehicleStatus:
         """What a vehicle does now."""
-        return "unknown" if self.now(vehicle_id) is None else self._hub.status(vehicle_id)
+        return self._hub.status(vehicle_id) if self._is_seen(vehicle_id) else "unknown"
+
+    def _is_seen(self, vehicle_id: int) -> bool:
+        table = self._hub.table
+        return vehicle_id in table and table.tenant(vehicle_id) == self._tenant_id
 
     async def watch(self, vehicle_id: int) -> int:
         """Ask the vehicle for a frame a second; returns for how many seconds."""

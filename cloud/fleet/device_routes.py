@@ -13,7 +13,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud.facts import DeviceRef
-from cloud.fleet import vehicles
 from cloud.fleet.neighbours import DeviceAccount
 from cloud.fleet.payloads import (
     DeviceLedger,
@@ -94,10 +93,8 @@ async def list_signals(request: Request[object, object, State]) -> Response[Sign
 async def get_summary(fleet: NamedDependency[Fleet]) -> Summary:
     """The fleet at a glance."""
 
-    def read(session: Session) -> list[vehicles.Known]:
-        return vehicles.known(session, session.scalars(select(Vehicle)).all())
-
-    counts: Counter[str] = Counter(fleet.summary(known).state.status for known in await fleet.db.run(read))
+    ids = await fleet.db.run(lambda session: session.scalars(select(Vehicle.id)).all())
+    counts: Counter[str] = Counter(fleet.live.status(number) for number in ids)
     totals = await fleet.telemetry.totals()
     words = ("driving", "idling", "parked", "silent", "unknown")
     return Summary(

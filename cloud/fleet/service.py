@@ -11,6 +11,8 @@ from cloud.fleet.tables import Vehicle
 from cloud.fleet.vehicles import Clock, Known
 from sync_protocol.errors import NotFound
 
+LIST_AND_POSITION = (*vehicles.LIST_SIGNALS, *vehicles.POSITION_SIGNALS)
+
 
 class Fleet(NamedTuple):
     """The fleet of one tenant."""
@@ -26,7 +28,8 @@ class Fleet(NamedTuple):
         number = known.vehicle.id
         device = self.registry.device_of(number)
         name = None if device is None else device.name
-        return vehicles.summary(known, self.live.now(number), self.live.status(number), name)
+        live = self.live.now(number, LIST_AND_POSITION)
+        return vehicles.summary(known, live, self.live.status(number), name)
 
     async def vehicle(self, vehicle_id: int) -> Vehicle:
         """A vehicle of this tenant, or `NotFound`."""

@@ -2,13 +2,16 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud.db.base import Base, TenantOwned, Utc
 
 # SQLite numbers rows by itself only in a column that is exactly INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
+# What pages ask of every vehicle at once is what has no end yet: indexes of its own, small however long the past.
+_LASTS = text("until IS NULL")
+_STANDS = text("cleared_at IS NULL")
 
 
 class Tenant(Base):
@@ -65,7 +68,10 @@ class VehicleState(TenantOwned, Base):
     """One interval of a vehicle's life; `until` is null while it lasts. Written by derive, whole, never by hand."""
 
     __tablename__ = "vehicle_states"
-    __table_args__ = (Index("ix_vehicle_states_vehicle_id_since", "vehicle_id", "since"),)
+    __table_args__ = (
+        Index("ix_vehicle_states_vehicle_id_since", "vehicle_id", "since"),
+        Index("ix_vehicle_states_open", "vehicle_id", sqlite_where=_LASTS, postgresql_where=_LASTS),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     vehicle_id: Mapped[int] = mapped_column(ForeignKey("vehicles.id"))
@@ -79,7 +85,10 @@ class Fault(TenantOwned, Base):
     """One spell of a trouble code: from its first report until it was cleared; `cleared_at` is null while it stands."""
 
     __tablename__ = "faults"
-    __table_args__ = (Index("ix_faults_vehicle_id_code", "vehicle_id", "code"),)
+    __table_args__ = (
+        Index("ix_faults_vehicle_id_code", "vehicle_id", "code"),
+        Index("ix_faults_open", "vehicle_id", "code", sqlite_where=_STANDS, postgresql_where=_STANDS),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     vehicle_id: Mapped[int] = mapped_column(ForeignKey("vehicles.id"))

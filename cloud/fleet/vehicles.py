@@ -16,6 +16,7 @@ from sync_protocol.signals import catalogue
 
 # The values that a list shows beside a vehicle's name.
 LIST_SIGNALS = ("speed_kmh", "engine_rpm", "fuel_level_pct", "coolant_c", "battery_v")
+POSITION_SIGNALS = ("lat_deg", "lon_deg", "heading_deg", "gps_speed_kmh")
 # Beyond so many vehicles a scan of what stands open beats a list of ids.
 _LISTED = 500
 UNKNOWN = State("unknown", None)
@@ -42,7 +43,11 @@ def page(session: Session, q: str | None, limit: int, after: PageKey | None) -> 
 
 def known(session: Session, vehicles: Sequence[Vehicle]) -> list[Known]:
     """States and counts of standing faults for some vehicles, in two queries."""
-    states = select(VehicleState).where(VehicleState.until.is_(None)).order_by(VehicleState.since)
+    states = (
+        select(VehicleState.vehicle_id, VehicleState.status, VehicleState.since)
+        .where(VehicleState.until.is_(None))
+        .order_by(VehicleState.since)
+    )
     faults = (
         select(Fault.vehicle_id, func.count(func.distinct(Fault.code)).label("codes"))
         .where(Fault.cleared_at.is_(None))
@@ -52,7 +57,7 @@ def known(session: Session, vehicles: Sequence[Vehicle]) -> list[Known]:
         ids = [vehicle.id for vehicle in vehicles]
         states = states.where(VehicleState.vehicle_id.in_(ids))
         faults = faults.where(Fault.vehicle_id.in_(ids))
-    open_states = {row.vehicle_id: State(status_word(row.status), row.since) for row in session.scalars(states)}
+    open_states = {row.vehicle_id: State(status_word(row.status), row.since) for row in session.execute(states)}
     counts: dict[int, int] = {row.vehicle_id: row.codes for row in session.execute(faults)}
     return [Known(v, open_states.get(v.id, UNKNOWN), counts.get(v.id, 0)) for v in vehicles]
 

@@ -83,6 +83,10 @@ def _create_derived() -> None:
         sa.ForeignKeyConstraint(["device_id"], ["devices.id"], name="fk_vehicle_states_device_id_devices"),
     )
     op.create_index("ix_vehicle_states_vehicle_id_since", "vehicle_states", ["vehicle_id", "since"])
+    lasts = sa.text("until IS NULL")
+    op.create_index(
+        "ix_vehicle_states_open", "vehicle_states", ["vehicle_id"], sqlite_where=lasts, postgresql_where=lasts
+    )
     op.create_table(
         "faults",
         sa.Column("id", ID, nullable=False),
@@ -100,6 +104,8 @@ def _create_derived() -> None:
         sa.ForeignKeyConstraint(["device_id"], ["devices.id"], name="fk_faults_device_id_devices"),
     )
     op.create_index("ix_faults_vehicle_id_code", "faults", ["vehicle_id", "code"])
+    stands = sa.text("cleared_at IS NULL")
+    op.create_index("ix_faults_open", "faults", ["vehicle_id", "code"], sqlite_where=stands, postgresql_where=stands)
     op.create_table(
         "derive_cursors",
         sa.Column("device_id", ID, nullable=False),
