@@ -71,12 +71,13 @@ class Ingest:
         """Run until cancelled. What is not committed then will be delivered again."""
         self._client = await connect(self._broker.url, "milepost-ingest", self._broker.credentials())
         await ensure_stream(self._client, self._broker.stream_bytes())
-        source = Source(self._client, self._config.commit_frames * 2)
+        source = Source(self._broker.url, self._broker.credentials(), self._config.commit_frames * 2)
         await source.start()
         self.is_ready.set()
         log.info("ingest_started", streams=sum(1 for _ in self.pipeline.book.streams()))
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(source.run())
                 group.create_task(self._fill(source))
                 group.create_task(self._finish(source))
                 group.create_task(self._acknowledge())
@@ -85,7 +86,6 @@ class Ingest:
         finally:
             self.is_ready.clear()
             self._decode.shutdown(wait=True)
-            await source.stop()
             await self._client.close()
             log.info("ingest_stopped", stored=self.counters.stored)
 
@@ -97,7 +97,7 @@ class Ingest:
         loop = asyncio.get_running_loop()
         reply, begun = "", loop.time()
         while True:
-            await source.pull()
+            source.pull()
             is_some = await source.wait(_IDLE_S) if not self._injected else True
             if is_some and source.buffered < self._config.commit_frames:
                 await asyncio.sleep(self._config.fetch_window_s)
@@ -130,7 +130,7 @@ class Ingest:
             committing, reply = await self._under_way.get()
             result = await asyncio.wrap_future(committing.future)
             await self._committed(committing, result)
-            await source.ack(reply)
+            source.ack(reply)
 
     async def _committed(self, done: Committing, result: Committed) -> None:
         await asyncio.get_running_loop().run_in_executor(self._decode, self.pipeline.committed, done)

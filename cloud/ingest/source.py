@@ -2,10 +2,10 @@
 
 import asyncio
 import json
+import re
+import secrets
 
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType
 from nats.js.api import StreamConfig as NatsStreamConfig
@@ -14,6 +14,7 @@ from nats.js.errors import NotFoundError
 import structlog
 
 from cloud.ingest.pipeline import Message
+from cloud.ingest.puller import Puller
 from sync_protocol.errors import Unavailable
 from sync_protocol.subjects import STREAM, UP_ALL
 
@@ -23,6 +24,7 @@ DURABLE = "ingest"
 _ACK_WAIT_S = 30.0
 _MAX_ACK_PENDING = 50_000
 _PULL_EXPIRES_S = 30.0
+_PENDING = re.compile(rb"Nats-Pending-Messages: *(\d+)")
 _TIMESTAMP_TOKEN = {9: 7, 11: 9, 12: 9}
 
 
@@ -101,79 +103,74 @@ async def ensure_stream(client: Client, stream_bytes: int) -> None:
 class Source:
     """Pulls messages into a buffer. A pull request stands at all times, so a message arrives as soon as it is there."""
 
-    def __init__(self, client: Client, batch: int) -> None:
-        self._client = client
+    def __init__(self, url: str, credentials: tuple[str, str] | None, batch: int) -> None:
         self._batch = batch
-        self._inbox = client.new_inbox()
+        self._inbox = f"_INBOX.{secrets.token_hex(8)}"
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{DURABLE}"
-        self._buffer: list[tuple[Message, str]] = []
+        self._messages: list[Message] = []
+        self._last_reply = ""
         self._arrived = asyncio.Event()
         self._asked = 0
         self._asked_at = 0.0
-        self._subscription: Subscription | None = None
-        self._connects = -1
+        self._connects = 0
+        self._puller = Puller(url, credentials, self._inbox, self._on_message, self._on_status)
 
     async def start(self) -> None:
-        """Begin to listen; messages come once `pull` asks for them."""
-        self._subscription = await self._client.subscribe(
-            self._inbox, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
-        )
+        """Connect; messages come once `pull` asks for them. `Unavailable` when the broker is not there."""
+        await self._puller.connect()
 
-    async def stop(self) -> None:
-        """Stop listening. What was taken and not acknowledged will be delivered again."""
-        if self._subscription is not None and not self._client.is_closed:
-            await self._subscription.unsubscribe()
+    async def run(self) -> None:
+        """Keep the connection. Runs until cancelled; what was not acknowledged then is delivered again."""
+        await self._puller.run()
 
     @property
     def buffered(self) -> int:
         """Messages that lie here."""
-        return len(self._buffer)
+        return len(self._messages)
 
     async def wait(self, timeout_s: float) -> bool:
         """Wait until something has arrived."""
         try:
-            await asyncio.wait_for(self._arrived.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._arrived.wait()
         except TimeoutError:
             return False
         return True
 
     def take(self) -> tuple[list[Message], str]:
         """Everything in the buffer, and the acknowledgement subject of its last message."""
-        taken, self._buffer = self._buffer, []
+        taken, self._messages = self._messages, []
         self._arrived.clear()
-        return [message for message, _ in taken], taken[-1][1] if taken else ""
+        return taken, self._last_reply if taken else ""
 
-    async def pull(self) -> None:
+    def pull(self) -> None:
         """See to it that enough messages are asked for."""
         now = asyncio.get_running_loop().time()
-        if self._client.stats["reconnects"] != self._connects or now - self._asked_at > _PULL_EXPIRES_S + 1:
-            self._connects = self._client.stats["reconnects"]
+        if self._puller.connects != self._connects or now - self._asked_at > _PULL_EXPIRES_S + 1:
+            self._connects = self._puller.connects
             self._asked = 0
-        if self._asked > self._batch // 2 or not self._client.is_connected:
+        if self._asked > self._batch // 2 or not self._puller.is_connected:
             return
         ask = {"batch": self._batch - self._asked, "expires": int(_PULL_EXPIRES_S * 1e9)}
         self._asked = self._batch
         self._asked_at = now
-        await self._client.publish(self._next, json.dumps(ask).encode(), reply=self._inbox)
+        self._puller.publish(self._next, json.dumps(ask).encode(), self._inbox)
 
-    async def ack(self, reply: str) -> None:
+    def ack(self, reply: str) -> None:
         """Acknowledge the message of this reply subject and all before it."""
         if reply:
-            await self._client.publish(reply, b"+ACK")
+            self._puller.publish(reply, b"+ACK")
 
-    async def _on_message(self, message: Msg) -> None:
-        if not message.reply:
-            self._on_status(message)
-            return
-        tokens = message.reply.split(".")
+    def _on_message(self, subject: str, data: bytes, reply: str) -> None:
+        tokens = reply.split(".")
         stamp = tokens[_TIMESTAMP_TOKEN.get(len(tokens), 7)]
         self._asked -= 1
-        self._buffer.append((Message(message.subject, message.data, int(stamp) // 1000), message.reply))
+        self._messages.append(Message(subject, data, int(stamp) // 1000))
+        self._last_reply = reply
         self._arrived.set()
 
-    def _on_status(self, message: Msg) -> None:
+    def _on_status(self, headers: bytes) -> None:
         """A pull request ended: what it still had outstanding will not come."""
-        headers = message.headers or {}
-        left = headers.get("Nats-Pending-Messages")
-        self._asked = max(0, self._asked - int(left)) if left is not None and left.isdigit() else 0
+        found = _PENDING.search(headers)
+        self._asked = max(0, self._asked - int(found[1])) if found is not None else 0
         self._arrived.set()
