@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+import gzip
 import json
 from pathlib import Path
 import time
@@ -13,6 +14,8 @@ from tests.integration.api.conftest import Service
 from tests.support.cloud_process import CloudProcess, eventually
 from tests.support.fleet import FakeDevice
 from tests.support.frames import Drive
+from tests.support.real_data import require_data
+from tests.support.recordings import CAROBD_SIGNALS
 
 
 @pytest.fixture
@@ -143,3 +146,31 @@ def test_wrong_recordings_are_refused_with_the_place(process: CloudProcess, tmp_
     assert (bad.exit_code, "line 3, column 2: expected a number, got 'fast'" in bad.stderr) == (65, True)
     file.write_text("a,b\n1,2\n", encoding="utf-8")
     assert "no column is a signal" in process.command("import", str(file)).stderr
+
+
+@pytest.mark.real_data
+def test_a_real_drive_becomes_history_sample_by_sample(service: Service, tmp_path: Path) -> None:
+    path = require_data("obd", "carobd-toyota-etios", "drive1.csv.gz")
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        titles = [title.strip() for title in file.readline().split(",")]
+        rows = [line.split(",") for line in file]
+    lines = [f"{json.dumps(title)} = {json.dumps(name)}" for title, name in zip(titles, CAROBD_SIGNALS, strict=True)]
+    mapping = tmp_path / "carobd.toml"
+    mapping.write_text("[columns]\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    done = service.process.command(
+        "import", str(path), "--name", "real", "--columns", str(mapping), "--start", "2026-02-04T08:00:00Z", "--json"
+    )
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)[0]["rows"] == len(rows)
+    vehicle = service.http.get("/api/v1/vehicles", params={"q": "import-real"}).json()["items"][0]
+    query = {
+        "signals": "engine_rpm",
+        "from": "2026-02-04T08:00:00Z",
+        "to": "2026-02-04T09:00:00Z",
+        "points": 5000,
+    }
+    found = service.http.get(f"/api/v1/vehicles/{vehicle['id']}/history", params=query).json()["series"][0]
+    column = CAROBD_SIGNALS.index("engine_rpm")
+    written = [float(row[column]) for row in rows]
+    assert len(found["value"]) == len(written)
+    assert max(abs(got - wrote) for got, wrote in zip(found["value"], written, strict=True)) <= 0.125
