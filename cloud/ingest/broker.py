@@ -77,7 +77,9 @@ class Broker:
 
         `Unavailable` when it does not come up: the text ends with its log.
         """
-        if not self.is_embedded:
+        if self._config.url is not None:
+            if not self._config.url.startswith("nats://"):
+                raise ConfigError(f"$.nats.url {self._config.url!r}: expected nats://host:port")
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         for stale in self._folder.glob("*.ports"):

@@ -37,7 +37,8 @@ async def connect(url: str, name: str, credentials: tuple[str, str] | None = Non
         (log.warning if client.is_connected else log.debug)("broker_error", reason=str(err))
 
     async def on_disconnect() -> None:
-        log.warning("broker_lost", url=url)
+        if not client.is_closed:
+            log.warning("broker_lost", url=url)
 
     async def on_reconnect() -> None:
         log.info("broker_found", url=url)

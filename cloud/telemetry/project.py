@@ -68,44 +68,53 @@ def project(
     `samples.row_frame` are positions in `frames`. A sample whose value its column's type cannot hold is left null.
     """
     count = len(frames)
-    offset_rows = samples.row_ms
-    starts = np.searchsorted(samples.row_frame, np.arange(count + 1))
-    ts_us = np.zeros(len(offset_rows), np.int64)
     has_time = np.zeros(count, np.bool_)
+    shift_ms = np.zeros(count, np.int64)
     vehicle = np.full(count, -1, np.int64)
-    row_vehicle: NDArray[np.int64] | None = None
     waiting: list[int] = []
+    turning: list[int] = []
+    moving: list[int] = []
     timelines: list[Timeline] = []
     for i, frame in enumerate(frames):
-        timeline = timeline_of(frame.stream_no, frame.header.boot)
+        header, device_id = frame.header, frame.device.id
+        timeline = timeline_of(frame.stream_no, header.boot)
         timelines.append(timeline)
-        if not timeline.is_anchored:
+        shift = timeline.constant(header.first_ms, header.last_ms)
+        if shift is not None:
+            shift_ms[i] = shift
+            begin, end = _clip_us(header.first_ms + shift), _clip_us(header.last_ms + shift)
+        elif timeline.is_anchored:
+            turning.append(i)
+            begin, end = (_clip_us(timeline.utc_ms(ms)) for ms in (header.first_ms, header.last_ms))
+        else:
             waiting.append(i)
             continue
         has_time[i] = True
-        first, last = starts[i], starts[i + 1]
-        if first < last:
-            ts_us[first:last] = timeline.project(offset_rows[first:last])
-        device_id = frame.device.id
-        begin = _clip_us(timeline.utc_ms(frame.header.first_ms))
-        end = _clip_us(timeline.utc_ms(frame.header.last_ms))
         found = vehicle_at(device_id, begin)
-        vehicle[i] = -1 if found is None else found
+        if found is not None:
+            vehicle[i] = found
         if vehicle_at(device_id, end) != found:
-            if row_vehicle is None:
-                row_vehicle = np.full(len(ts_us), -2, np.int64)
-            for row in range(first, last):
-                at = vehicle_at(device_id, _clip_us(int(ts_us[row])))
-                row_vehicle[row] = -1 if at is None else at
+            moving.append(i)
+    ts_us = samples.row_ms + shift_ms[samples.row_frame]
+    for i in turning:
+        rows = _rows_of(samples, i)
+        ts_us[rows] = timelines[i].project(samples.row_ms[rows])
     ts_us *= 1000
     np.clip(ts_us, _MIN_US, _MAX_US, out=ts_us)
     place = _Places(frames)
     of_row = vehicle[samples.row_frame]
-    if row_vehicle is not None:
-        of_row = np.where(row_vehicle == -2, of_row, row_vehicle)
+    for i in moving:
+        rows = _rows_of(samples, i)
+        seats = [vehicle_at(frames[i].device.id, us) for us in ts_us[rows].tolist()]
+        of_row[rows] = [-1 if seat is None else seat for seat in seats]
     tel, touched = _wide(samples, ts_us, of_row, has_time, place)
     marks, events = _meta(frames, timelines, has_time, vehicle_at)
     return Projected(tel, marks, events, touched), waiting
+
+
+def _rows_of(samples: Samples, frame: int) -> slice:
+    first, last = np.searchsorted(samples.row_frame, (frame, frame + 1))
+    return slice(int(first), int(last))
 
 
 class _Places:

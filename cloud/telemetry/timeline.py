@@ -81,6 +81,14 @@ class Timeline:
             return boot_ms + self._offset[-1]
         return int(self.project(np.array([boot_ms], np.int64))[0])
 
+    def constant(self, first_ms: int, last_ms: int) -> int | None:
+        """The one offset that holds from `first_ms` to `last_ms`, None when it changes in between or is not known."""
+        if not self._ms:
+            return None
+        if len(self._ms) == 1 or first_ms >= self._ms[-1]:
+            return self._offset[-1]
+        return self._offset[0] if last_ms < self._ms[1] else None
+
     def project(self, boot_ms: Ints) -> Ints:
         """UTC in ms of many instants; only for an anchored boot."""
         if len(self._ms) == 1 or not len(boot_ms):
