@@ -56,13 +56,16 @@ class PullConnection(asyncio.Protocol):
 
     def publish(self, subject: str, data: bytes, reply: str = "") -> None:
         """Send one message."""
-        if self._transport is not None:
-            self._transport.write(b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(data), data))
+        self._write(b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(data), data))
 
     def ping(self) -> None:
         """Ask for a sign of life."""
-        if self._transport is not None:
-            self._transport.write(b"PING\r\n")
+        self._write(b"PING\r\n")
+
+    def _write(self, data: bytes) -> None:
+        # uvloop, unlike asyncio, raises when a transport that has been lost is written to.
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
 
     def data_received(self, data: bytes) -> None:
         """Take every whole operation out of the buffer."""
@@ -95,8 +98,7 @@ class PullConnection(asyncio.Protocol):
 
     def _operation(self, line: bytes) -> None:
         if line.startswith(b"PING"):
-            if self._transport is not None:
-                self._transport.write(b"PONG\r\n")
+            self._write(b"PONG\r\n")
         elif line.startswith(b"PONG"):
             if not self.ready.done():
                 self.ready.set_result(None)
