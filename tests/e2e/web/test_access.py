@@ -72,9 +72,10 @@ def test_a_phone_scrolls_down_only_and_targets_are_large(chromium: Browser, serv
     try:
         page = context.new_page()
         open_page(page, server, name)
-        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        page.wait_for_function("document.documentElement.scrollWidth === 360", timeout=5_000)
         page.set_viewport_size({"width": 320, "height": 640})  # WCAG 1.4.10, reflow
-        assert page.evaluate("document.documentElement.scrollWidth") == 320
+        # Media queries follow a new size with the next drawn frame, which may be a while in software.
+        page.wait_for_function("document.documentElement.scrollWidth === 320", timeout=5_000)
         assert page.evaluate(SMALL_TARGETS) == []
     finally:
         context.close()

@@ -29,13 +29,16 @@ export function FleetMap({ vehicles, selectedId, onSelect, isFollowing, onFollow
   const isFitted = useRef(false);
   const newest = useRef(vehicles);
   newest.current = vehicles;
+  const latest = useRef({ selectedId, onSelect, onOpen });
+  latest.current = { selectedId, onSelect, onOpen };
 
   const showAll = useCallback(
     (isAnimated: boolean) => {
       if (map === null || newest.current.length === 0) return;
       const bounds = new LngLatBounds();
       for (const { lon_deg, lat_deg } of newest.current) bounds.extend([lon_deg, lat_deg]);
-      map.fitBounds(bounds, { padding: 70, maxZoom: 14, animate: isAnimated && !isStill });
+      const left = latest.current.selectedId !== null && matchMedia(CARD_OVER_MAP).matches ? CARD.width : 70;
+      map.fitBounds(bounds, { padding: { top: 80, right: 70, bottom: 70, left }, maxZoom: 14, animate: isAnimated && !isStill });
     },
     [map, isStill],
   );
@@ -101,9 +104,6 @@ export function FleetMap({ vehicles, selectedId, onSelect, isFollowing, onFollow
     if (map === null || !isFollowing || lat === undefined || lon === undefined) return;
     map.easeTo({ center: [lon, lat], zoom: Math.max(map.getZoom(), 14), duration: 900, animate: !isStill });
   }, [map, isFollowing, lat, lon, isStill]);
-
-  const latest = useRef({ selectedId, onSelect, onOpen });
-  latest.current = { selectedId, onSelect, onOpen };
 
   useEffect(() => {
     if (map === null) return;
