@@ -142,6 +142,9 @@ describe('verdict', () => {
     expect(verdict({ ...totals, pending: 2 }, []).title).toContain('on its way');
     expect(verdict({ ...totals, lost: 1 }, [])).toMatchObject({ title: '1 frame lost, and we know why', isBad: true });
     expect(verdict(totals, [stream({ forked: [4] })]).isBad).toBe(true);
+    expect(verdict(totals, [stream({ last_seq: 12, stored: [[1, 10]] })]).title).toContain(
+      '2 numbers not heard of yet',
+    );
     expect(verdict({ stored: 0, pending: 0, lost: 0, quarantined: 0 }, []).title).toContain(
       'Nothing has been recorded',
     );

@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.support.web_server import WebServer
 
@@ -61,12 +61,12 @@ def test_what_is_not_there_is_said_so(page: Page, server: WebServer) -> None:
 def test_a_refusal_is_shown_with_a_way_to_try_again(page: Page, server: WebServer) -> None:
     is_broken = [True]
 
-    def answer(route: object) -> None:
+    def answer(route: Route) -> None:
         if is_broken[0]:
             problem = '{"type":"about:blank","title":"Busy","status":503,"detail":"The store is starting."}'
-            route.fulfill(status=503, content_type="application/problem+json", body=problem)  # type: ignore[attr-defined]
+            route.fulfill(status=503, content_type="application/problem+json", body=problem)
         else:
-            route.continue_()  # type: ignore[attr-defined]
+            route.continue_()
 
     page.route("**/api/v1/devices", answer)
     page.goto(f"{server.url}/devices")
@@ -83,3 +83,19 @@ def test_an_empty_fleet_says_what_to_do(page: Page, server: WebServer) -> None:
     )
     page.goto(server.url)
     expect(page.get_by_text("No vehicle yet.")).to_contain_text("milepost run")
+
+
+def test_a_vehicle_that_registers_later_appears_by_itself(page: Page, server: WebServer) -> None:
+    answers: list[str] = []
+
+    def first_none(route: Route) -> None:
+        if answers:
+            route.continue_()
+        else:
+            answers.append("none")
+            route.fulfill(content_type="application/json", body='{"items":[],"next_cursor":null}')
+
+    page.route("**/api/v1/vehicles?*", first_none)
+    page.goto(server.url)
+    expect(page.get_by_role("row", name=re.compile("Van 01"))).to_be_visible(timeout=15_000)
+    assert answers == ["none"]

@@ -38,7 +38,11 @@ export function FleetMap({ vehicles, selectedId, onSelect, isFollowing, onFollow
       const bounds = new LngLatBounds();
       for (const { lon_deg, lat_deg } of newest.current) bounds.extend([lon_deg, lat_deg]);
       const left = latest.current.selectedId !== null && matchMedia(CARD_OVER_MAP).matches ? CARD.width : 70;
-      map.fitBounds(bounds, { padding: { top: 80, right: 70, bottom: 70, left }, maxZoom: 14, animate: isAnimated && !isStill });
+      map.fitBounds(bounds, {
+        padding: { top: 80, right: 70, bottom: 70, left },
+        maxZoom: 14,
+        animate: isAnimated && !isStill,
+      });
     },
     [map, isStill],
   );

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { lazy, Suspense, useCallback, useMemo, useState } from 'react';
+import { lazy, Suspense, useCallback, useEffect, useMemo, useState } from 'react';
 import { vehiclesQuery } from '../../api/queries';
 import type { VehicleStatus } from '../../api/types';
 import { useTitle } from '../../app/title';
@@ -26,6 +26,16 @@ export function FleetPage() {
   const live = useLiveVehicles();
   const [sort, setSort] = useState<Sort<SortKey>>({ key: 'name', isDown: false });
   const [isFollowing, setFollowing] = useState(false);
+
+  // A device may register while this page is open: its vehicle is live before the list knows it.
+  const { data: known, refetch } = vehicles;
+  const hasNew = useMemo(() => {
+    const ids = new Set(known?.map(({ id }) => id));
+    return known !== undefined && [...live.keys()].some((id) => !ids.has(id));
+  }, [known, live]);
+  useEffect(() => {
+    if (hasNew) void refetch();
+  }, [hasNew, refetch]);
 
   const rows = useMemo(
     () => (vehicles.data ?? []).map((vehicle) => toRow(vehicle, live.get(vehicle.id))),

@@ -1,6 +1,6 @@
 import type { FrameTotals, LedgerStream, SilenceReason } from '../../api/types';
 import { formatCount, plural } from '../../lib/format';
-import type { FrameKind } from './strip';
+import { countRuns, type FrameKind, runsOf } from './strip';
 
 export const KIND_WORDS: Record<FrameKind, string> = {
   stored: 'Stored',
@@ -73,6 +73,9 @@ export function verdict(
     `${quarantined === 0 ? '' : `, ${formatCount(quarantined)} in quarantine`}. Nothing is counted twice.`;
   if (forks > 0) return { title: `${plural(forks, 'number')} came with two contents`, text, isBad: true };
   if (lost > 0) return { title: `${plural(lost, 'frame')} lost, and we know why`, text, isBad: true };
+  const unheard = streams.reduce((sum, stream) => sum + countRuns(runsOf(stream)).unheard, 0);
+  if (unheard > 0)
+    return { title: `Nothing lost so far, ${plural(unheard, 'number')} not heard of yet`, text, isBad: true };
   if (quarantined > 0) return { title: 'Nothing lost, but some frames could not be read', text, isBad: true };
   if (pending > 0) return { title: 'Nothing lost, the rest is on its way', text, isBad: false };
   return { title: 'Complete: every frame is here, once', text, isBad: false };
