@@ -1,6 +1,7 @@
 """HTTP: devices and their delivery ledger, the signal catalogue, the fleet at a glance."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from hashlib import sha256
 
@@ -9,7 +10,7 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from cloud.facts import DeviceRef
@@ -110,8 +111,8 @@ def _device(fleet: Fleet, name: str) -> DeviceRef:
 
 
 async def _devices(fleet: Fleet) -> list[DeviceSummary]:
-    def read(session: Session) -> tuple[list[Device], dict[int, str]]:
-        devices = list(session.scalars(select(Device).order_by(Device.name)))
+    def read(session: Session) -> tuple[Sequence[Row[int, str, str | None]], dict[int, str]]:
+        devices = session.execute(select(Device.id, Device.name, Device.agent_version).order_by(Device.name)).all()
         names = {row.id: row.name for row in session.execute(select(Vehicle.id, Vehicle.name))}
         return devices, names
 

@@ -133,14 +133,10 @@ async def watch_vehicle(fleet: NamedDependency[Fleet], vehicle_id: FromPath[int]
 
 
 async def _summary(fleet: Fleet, vehicle_id: int) -> VehicleSummary:
-    def read(session: Session) -> list[vehicles.Known]:
-        vehicle = session.get(Vehicle, vehicle_id)
-        return [] if vehicle is None else vehicles.known(session, [vehicle])
-
-    found = await fleet.db.run(read)
-    if not found:
+    found = await fleet.db.run(lambda session: vehicles.one(session, vehicle_id))
+    if found is None:
         raise NotFound(f"There is no vehicle {vehicle_id}.")
-    return fleet.summary(found[0])
+    return fleet.summary(found)
 
 
 def _fault_status(text: str) -> FaultStatus:

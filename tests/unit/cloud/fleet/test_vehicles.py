@@ -4,13 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 from cloud.fleet.neighbours import VehicleNow
 from cloud.fleet.payloads import State
-from cloud.fleet.tables import Vehicle
 from cloud.fleet.trouble_codes import text_of
-from cloud.fleet.vehicles import UNKNOWN, Known, current_values, position, state_now, status_word, summary
+from cloud.fleet.vehicles import UNKNOWN, Known, Record, current_values, position, state_now, status_word, summary
 
 NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
 NOW_MS = round(NOW.timestamp() * 1000)
-VEHICLE = Vehicle(id=7, tenant_id=1, name="Van", plate=None, vin=None, make=None, model=None, year=None, created=NOW)
+VEHICLE = Record(7, "Van", None, None, None, None, None)
 
 
 def live(**values: tuple[float, int]) -> VehicleNow:
