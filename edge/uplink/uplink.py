@@ -168,10 +168,8 @@ class Uplink:
                 await link.check(_CHECK_S)
                 continue
             oldest_ms = self._window.oldest_ms()
-            if (
-                oldest_ms is not None
-                and now_ms - max(oldest_ms, self._last_hello_ms) > 1000 * self._config.hello_after_s
-            ):
+            patience_ms = 1000 * self._config.hello_after_s
+            if oldest_ms is not None and now_ms - max(oldest_ms, self._last_hello_ms) > patience_ms:
                 await self._say_hello(link)
             if not sent:
                 await self._sleep_until_woken()

@@ -1,4 +1,4 @@
-"""The outbox against a simple model: whatever happens, every frame is held, acknowledged, or in a gap, and unchanged."""
+"""The outbox against a simple model: every frame is held, acknowledged, or in a gap, and never changes."""
 
 from pathlib import Path
 import tempfile

@@ -16,6 +16,11 @@ from tests.support.edge_fakes import IDENTITY, frame_maker
 HUGE = 1 << 60
 
 
+def fill_until_refused(outbox: Outbox) -> None:
+    for _ in range(200):
+        outbox.append(frame_maker(9000))
+
+
 def test_on_a_small_disk_the_file_starts_small(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     assert create(path, Room(size_bytes=HUGE, ballast_bytes=0)) is False
@@ -50,8 +55,7 @@ def test_sqlite_reporting_full_frees_the_ballast_and_tries_again(tmp_path: Path)
     outbox._db.execute(f"pragma max_page_count = {used}")
     outbox._room = Room(size_bytes=1 << 30, ballast_bytes=8192)
     with pytest.raises(Full):
-        for _ in range(200):
-            outbox.append(frame_maker(9000))
+        fill_until_refused(outbox)
     assert not ballast_path(path).exists()
     held = outbox.active.held.count()
     assert held > 0
