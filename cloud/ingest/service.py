@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 _COMMITS_UNDER_WAY = 2
 _IDLE_S = 0.1
+_MAX_PENDING = 10_000
 _PLACE_EVERY_S = 60.0
 
 
@@ -113,12 +114,17 @@ class Ingest:
                     part = messages[at : at + self._config.commit_frames]
                     self._on_live(await loop.run_in_executor(self._decode, self.pipeline.take, part))
                     is_last = at + len(part) == len(messages)
-                    if self.pipeline.pending_messages >= self._config.commit_frames:
+                    if self.pipeline.pending_messages >= self._config.commit_frames and self._may_commit():
                         await self._commit(reply if is_last else "")
             elif not is_some:
                 self.lag_s = 0.0
-            if self.pipeline.has_pending and loop.time() - begun >= self._config.commit_window_s:
+            is_due = loop.time() - begun >= self._config.commit_window_s
+            if self.pipeline.has_pending and is_due and self._may_commit():
                 await self._commit(reply)
+
+    def _may_commit(self) -> bool:
+        """While commits are slow (a checkpoint) go on taking, so that the live view flows; up to a bound."""
+        return not self._under_way.full() or self.pipeline.pending_messages >= _MAX_PENDING
 
     async def _commit(self, reply: str) -> None:
         committing = await asyncio.get_running_loop().run_in_executor(self._decode, self.pipeline.commit)

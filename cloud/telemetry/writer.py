@@ -3,6 +3,7 @@
 `TelemetryWriter` keeps the timelines (device time to UTC) of all boots in use; only the decode thread touches them.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
@@ -19,7 +20,8 @@ from cloud.telemetry.reproject import Retime, retime
 from cloud.telemetry.store import Cursor, TelemetryStore
 from cloud.telemetry.timeline import FOREVER_MS, Span, Timeline
 
-_TIMELINES_KEPT = 50_000
+_TIMELINES_KEPT = 200_000
+_BATCHES_UNDER_WAY = 6
 _CENTURY_MS = (946_684_800_000, 4_102_444_800_000)
 
 BootKey = tuple[int, int]
@@ -48,6 +50,8 @@ class TelemetryWriter:
         self._moved: dict[BootKey, list[Span]] = {}
         self._known_boots: set[BootKey] = set()
         self._latest = LatestTable()
+        # Boots whose newest anchors may not be readable yet: of the batch being taken and of those under way.
+        self._anchored: deque[set[BootKey]] = deque([set()], maxlen=_BATCHES_UNDER_WAY)
 
     def load(self) -> None:
         """Read what is needed to go on: the boots that are known, and the anchors of each stream's last one."""
@@ -100,6 +104,7 @@ class TelemetryWriter:
         if not (_CENTURY_MS[0] <= row.utc_ms < _CENTURY_MS[1] and 0 <= row.boot_ms < 1 << 48):
             return False
         timeline = self.timeline(row.stream_no, row.boot)
+        self._anchored[-1].add((row.stream_no, row.boot))
         span = timeline.add(row.boot_ms, row.utc_ms, row.source)
         if span is not None and span.first_ms <= timeline.stored_to_ms:
             self._moved.setdefault((row.stream_no, row.boot), []).append(span)
@@ -146,6 +151,7 @@ class TelemetryWriter:
             self._known_boots.add(key)
             timeline = self.timeline(*key)
             timeline.stored_to_ms = max(timeline.stored_to_ms, frame.header.last_ms)
+        self._anchored.append(set())
         ranges = [row for rows in batch.ranges.values() for row in rows]
         return _Prepared(
             frames=_frames_table(batch),
@@ -164,9 +170,10 @@ class TelemetryWriter:
         )
 
     def _forget(self) -> None:
-        """Drop the older half of the timelines; those with rows to move are kept, the others can be read again."""
+        """Drop the older half of the timelines, but none that holds what cannot be read again yet."""
+        kept = set().union(self._moved, *self._anchored)
         for key in list(self._timelines)[: _TIMELINES_KEPT // 2]:
-            if key not in self._moved:
+            if key not in kept:
                 del self._timelines[key]
 
 
