@@ -94,7 +94,9 @@ def test_the_skip_link_leads_to_the_content(page: Page, server: WebServer) -> No
 def test_no_motion_for_those_who_asked_for_none(page: Page, server: WebServer) -> None:
     page.goto(server.url)
     expect(page.get_by_role("row", name=re.compile("Van 01"))).to_be_visible()
-    assert page.evaluate("document.getAnimations().filter((a) => a.playState === 'running').length") == 0
+    moving = """() => document.getAnimations().filter((each) => each.playState === 'running')
+      .map((each) => `${each.constructor.name} on ${each.effect.target.outerHTML.slice(0, 90)}`)"""
+    assert page.evaluate(moving) == []
 
 
 def test_forced_colours_keep_the_states_apart_by_words(chromium: Browser, server: WebServer) -> None:

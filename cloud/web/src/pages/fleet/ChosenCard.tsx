@@ -5,6 +5,7 @@ import { useUnits } from '../../lib/settings';
 import { Age } from '../../ui/Age';
 import { Status } from '../../ui/StatusMark';
 import type { FleetRow } from './rows';
+import './chosen.css';
 
 /** The chosen vehicle, over the map. */
 export function ChosenCard({ row, onClose }: { row: FleetRow; onClose: () => void }) {
