@@ -16,7 +16,10 @@ from tests.support.waiting import until
 
 def events(cloud: CloudDouble, kind: str) -> list[dict[str, object]]:
     return [
-        event.data for _, body in sorted(cloud.frames.items()) for event in decode(body).meta.events if event.kind == kind
+        event.data
+        for _, body in sorted(cloud.frames.items())
+        for event in decode(body).meta.events
+        if event.kind == kind
     ]
 
 
