@@ -7,6 +7,7 @@ memory is then ahead of the store, and only a restart makes them equal again.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+import gc
 import time
 
 from nats.aio.client import Client
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 
 _COMMITS_UNDER_WAY = 2
 _IDLE_S = 0.1
+_GC_THRESHOLD = (100_000, 20, 100)
 _MAX_PENDING = 10_000
 _PLACE_EVERY_S = 60.0
 
@@ -74,6 +76,10 @@ class Ingest:
         await ensure_stream(self._client, self._broker.stream_bytes())
         source = Source(self._broker.url, self._broker.credentials(), self._config.commit_frames * 2)
         await source.start()
+        # Batches are hundreds of thousands of objects that die by count; the collector would walk the ledger for them.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLD)
         self.is_ready.set()
         log.info("ingest_started", streams=sum(1 for _ in self.pipeline.book.streams()))
         try:
