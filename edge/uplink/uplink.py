@@ -73,8 +73,8 @@ class Uplink:
         self._asked: list[_Asked] = []
         self._suspect: dict[bytes, Ranges] | None = None
         self._counters = Counters()
-        self._link: LinkWord = "connecting"
-        self._detail = "not tried yet"
+        self._link: LinkWord = "connecting" if config.enabled else "disabled"
+        self._detail = "not tried yet" if config.enabled else "switched off in the configuration"
         self._since_ms = clock.boot_ms()
         self._last_ack_ms = 0
         self._last_answer_ms = 0
