@@ -58,8 +58,11 @@ def kernel_boot() -> str:
 
 
 def machine() -> str:
-    """Fingerprint of this machine, stable over its starts; not the machine-id itself, which is a secret."""
-    for path in ("/etc/machine-id", "/proc/device-tree/serial-number", "/sys/class/dmi/id/product_uuid"):
+    """Fingerprint of this machine, stable over its starts; not the ids themselves, which are secrets.
+
+    The hardware's number comes first: a cloned card carries the same machine-id into another computer.
+    """
+    for path in ("/proc/device-tree/serial-number", "/sys/class/dmi/id/product_uuid", "/etc/machine-id"):
         try:
             text = Path(path).read_text(encoding="utf-8", errors="replace").strip("\0\n ")
         except OSError:

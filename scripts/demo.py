@@ -20,6 +20,7 @@ import urllib.request
 
 FAULT = "car-01:misfire@60"
 READY_S = 60.0
+STOP_S = 20.0
 
 
 class Demo:
@@ -50,20 +51,18 @@ class Demo:
                 raise SystemExit(f"{name} has ended with {process.returncode}:\n{tail}")
 
     def stop(self) -> None:
-        """Stop in the order of the data, so that what was measured still arrives."""
-        for name, process in reversed(self.processes.items()):
-            process.send_signal(signal.SIGTERM)
-            if name.startswith("agent"):
-                continue
-            self._wait_for_agents()
-            process.wait(20)
-        for process in self.processes.values():
-            process.wait(20)
-
-    def _wait_for_agents(self) -> None:
-        for name, process in self.processes.items():
-            if name.startswith("agent"):
-                process.wait(20)
+        """Stop agents, simulator, cloud, so that what was measured still arrives; leave nothing behind."""
+        parts = list(self.processes)
+        agents = [name for name in parts if name.startswith("agent")]
+        for wave in (agents, *([name] for name in ("simulator", "cloud") if name in parts)):
+            for name in wave:
+                self.processes[name].send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + STOP_S
+            for name in wave:
+                try:
+                    self.processes[name].wait(max(0.1, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    os.killpg(self.processes[name].pid, signal.SIGKILL)  # each has a session of its own
 
 
 def wait_for(demo: Demo, what: str, ready: Path | str) -> bytes:
@@ -132,7 +131,9 @@ def main() -> None:
     try:
         run(demo, options, simulator)
     finally:
-        print("stopping …")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave processes behind
+        print("stopping …", flush=True)
         demo.stop()
 
 
