@@ -28,7 +28,7 @@ def built(tmp_path: Path) -> Iterator[TestClient[Litestar]]:
 
 
 def test_deep_links_open_the_app(built: TestClient[Litestar]) -> None:
-    for path in ("/", "/vehicles/7", "/devices/van-01/ledger"):
+    for path in ("/", "/vehicles/7", "/devices/van-01/ledger", "/vehicles/v1.2"):
         answer = built.get(path, headers=HTML)
         assert answer.status_code == 200
         assert "<title>app" in answer.text
@@ -37,7 +37,8 @@ def test_deep_links_open_the_app(built: TestClient[Litestar]) -> None:
 def test_the_api_passes_through(built: TestClient[Litestar]) -> None:
     assert built.get("/api/v1/thing", headers=HTML).text == "thing"
     assert built.get("/api/v1/other", headers=HTML).status_code == 404
-    assert built.get("/missing.js", headers=HTML).status_code == 404
+    assert built.get("/missing.js").status_code == 404
+    assert built.get("/assets/missing.js", headers=HTML).status_code == 404
     assert built.get("/vehicles/7", headers={"Accept": "application/json"}).status_code == 404
 
 
@@ -62,3 +63,17 @@ def test_before_it_is_built_a_page_says_how(tmp_path: Path) -> None:
         assert client.get("/").status_code == 200
         assert client.get("/vehicles/7", headers=HTML).status_code == 404
         assert client.get("/api/v1/thing").text == "thing"
+
+
+def test_a_rebuilt_app_is_served_without_a_new_start(tmp_path: Path) -> None:
+    index = tmp_path / "index.html"
+    with TestClient(WebApp(Litestar([thing], openapi_config=None), tmp_path)) as client:
+        index.write_text("<!doctype html><title>first", encoding="utf-8")
+        assert client.get("/", headers=HTML).text.endswith("first")
+        (tmp_path / "assets").mkdir()
+        (tmp_path / "assets" / "page-def456.js").write_text("new", encoding="utf-8")
+        index.write_text("<!doctype html><title>second one", encoding="utf-8")
+        assert client.get("/vehicles", headers=HTML).text.endswith("second one")
+        assert client.get("/assets/page-def456.js").text == "new"
+        index.unlink()
+        assert "just web" in client.get("/", headers=HTML).text
