@@ -192,7 +192,7 @@ class Agent:
 
     def _on_change(self, change: Change) -> None:
         if change.new_stream or change.forked:
-            data = {"new_stream": change.new_stream, "forked": change.forked}
+            data = {"new_stream": change.new_stream, "forked": len(change.forked)}
             self._sampler.event("stream_changed", self._clock.boot_ms(), data)
 
     def _on_event(self, kind: str, data: dict[str, Any]) -> None:

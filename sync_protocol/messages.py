@@ -17,6 +17,8 @@ AnchorSource = Literal["gps", "ntp", "cloud", "rtc", "guess"]
 MarkKind = Literal["out_of_range", "stale", "no_data", "bus_error", "invalid"]
 GapReason = Literal["disk_full", "damaged", "power", "killed", "private", "wiped"]
 SeqRange = tuple[int, int]
+AckRange = tuple[int, int, int]
+"""First and last seq, and the XOR of the CRC-32s of the frames in between, both included."""
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True):
@@ -104,11 +106,16 @@ class HelloAnswer(msgspec.Struct, frozen=True, array_like=True, tag="hello_answe
 
 
 class Ack(msgspec.Struct, frozen=True, array_like=True, tag="ack"):
-    """Cloud to device: these frames are committed (or durably quarantined); they may be evicted."""
+    """Cloud to device: these frames are committed (or durably quarantined); they may be evicted.
+
+    Checksums say which frames are meant. A clone of a device hears the acknowledgements of the other one's frames under
+    the same numbers, and must not take them for its own. `forked` are (seq, CRC-32) of frames that were refused
+    because another frame is stored under their number.
+    """
 
     stream_id: bytes
-    ranges: tuple[SeqRange, ...]
-    forked: tuple[int, ...] = ()
+    ranges: tuple[AckRange, ...]
+    forked: tuple[tuple[int, int], ...] = ()
 
 
 class Command(msgspec.Struct, frozen=True, array_like=True, tag="command"):

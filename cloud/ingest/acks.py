@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 from cloud.facts import DeviceRef
 from sync_protocol import subjects
-from sync_protocol.ledger import Ranges
-from sync_protocol.messages import Ack, encode_down
+from sync_protocol.messages import Ack, AckRange, encode_down
 
 
 class Acked(NamedTuple):
@@ -14,16 +13,17 @@ class Acked(NamedTuple):
     device: DeviceRef
     stream_id: bytes
     seq: int
+    crc: int
     is_fork: bool = False
 
 
 class _Waiting:
-    __slots__ = ("device", "forked", "ranges", "since_s")
+    __slots__ = ("crcs", "device", "forked", "since_s")
 
     def __init__(self, device: DeviceRef, since_s: float) -> None:
         self.device = device
-        self.ranges = Ranges()
-        self.forked: set[int] = set()
+        self.crcs: dict[int, int] = {}
+        self.forked: set[tuple[int, int]] = set()
         self.since_s = since_s
 
 
@@ -37,22 +37,33 @@ class Acks:
 
     def add(self, acked: list[Acked], now_s: float) -> None:
         """Take in what one commit made safe."""
-        for device, stream_id, seq, is_fork in acked:
+        for device, stream_id, seq, crc, is_fork in acked:
             waiting = self._waiting.get(stream_id)
             if waiting is None:
                 waiting = self._waiting[stream_id] = _Waiting(device, now_s)
             if is_fork:
-                waiting.forked.add(seq)
+                waiting.forked.add((seq, crc))
             else:
-                waiting.ranges.add(seq)
+                waiting.crcs[seq] = crc
 
     def due(self, now_s: float, is_final: bool = False) -> list[tuple[str, bytes]]:
         """(subject, message) of every acknowledgement that shall wait no longer."""
         out = []
         for stream_id, waiting in list(self._waiting.items()):
             is_old = now_s - waiting.since_s >= self._delay_s
-            if is_final or is_old or waiting.forked or waiting.ranges.count() >= self._frames:
+            if is_final or is_old or waiting.forked or len(waiting.crcs) >= self._frames:
                 del self._waiting[stream_id]
-                ack = Ack(stream_id, waiting.ranges.pairs(), tuple(sorted(waiting.forked)))
+                ack = Ack(stream_id, _ranges(waiting.crcs), tuple(sorted(waiting.forked)))
                 out.append((subjects.down(waiting.device.tenant, waiting.device.name), encode_down(ack)))
         return out
+
+
+def _ranges(crcs: dict[int, int]) -> tuple[AckRange, ...]:
+    """Runs of numbers, each with the XOR of its frames' checksums."""
+    out: list[AckRange] = []
+    for seq, crc in sorted(crcs.items()):
+        if out and out[-1][1] + 1 == seq:
+            out[-1] = (out[-1][0], seq, out[-1][2] ^ crc)
+        else:
+            out.append((seq, seq, crc))
+    return tuple(out)

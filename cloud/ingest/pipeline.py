@@ -239,7 +239,7 @@ class Pipeline:
             return False
         if entry.device_id != device.id:
             self._set_aside(device, None, header.seq, message, "foreign_stream", "the stream belongs to another device")
-            self._acked.append(Acked(device, header.stream_id, header.seq, is_fork=True))
+            self._acked.append(Acked(device, header.stream_id, header.seq, frame_crc(message.data), is_fork=True))
             self.counters.forked += 1
             return False
         if header.seq not in entry.ledger.stored:
@@ -269,10 +269,10 @@ class Pipeline:
                     )
                 )
             window.frames.append(FrameRow(device, entry.no, header, meta, crc, message.received_us, message.data))
-            self._acked.append(Acked(device, header.stream_id, header.seq))
+            self._acked.append(Acked(device, header.stream_id, header.seq, crc))
             return True
         if filing is Filing.DUPLICATE:
-            self._duplicate(device, header)
+            self._duplicate(device, header, crc)
         elif filing is Filing.FORK:
             self._forked(entry, device, header, message)
         else:
@@ -305,16 +305,16 @@ class Pipeline:
         else:
             self.counters.anchors_refused += 1
 
-    def _duplicate(self, device: DeviceRef, header: Header) -> None:
+    def _duplicate(self, device: DeviceRef, header: Header, crc: int) -> None:
         self.counters.duplicates += 1
         self.counters.waiting -= 1
-        self._acked.append(Acked(device, header.stream_id, header.seq))
+        self._acked.append(Acked(device, header.stream_id, header.seq, crc))
 
     def _forked(self, entry: StreamEntry, device: DeviceRef, header: Header, message: Message) -> None:
         self.book.fork(entry, header.seq)
         self._set_aside(device, entry.no, header.seq, message, "fork", "this seq is stored with another checksum")
         self.counters.forked += 1
-        self._acked.append(Acked(device, header.stream_id, header.seq, is_fork=True))
+        self._acked.append(Acked(device, header.stream_id, header.seq, frame_crc(message.data), is_fork=True))
 
     def _file_bad(self, device: DeviceRef, message: Message, error: Rejected | Unavailable) -> None:
         try:
@@ -340,7 +340,7 @@ class Pipeline:
         self.counters.quarantined += 1
         if entry is not None and is_own and seq is not None and header is not None:
             self.book.quarantine(entry, seq)
-            self._acked.append(Acked(device, header.stream_id, seq))
+            self._acked.append(Acked(device, header.stream_id, seq, frame_crc(message.data)))
 
     def _set_aside(
         self, device: DeviceRef, no: int | None, seq: int | None, message: Message, kind: QuarantineKind, why: str
@@ -447,7 +447,7 @@ class Pipeline:
         found = self._writer.stored_crcs([(entry.no, header.seq) for entry, _, header, _, _ in self._unchecked])
         for entry, device, header, crc, message in self._unchecked:
             if found[entry.no, header.seq] == crc:
-                self._duplicate(device, header)
+                self._duplicate(device, header, crc)
             else:
                 self._forked(entry, device, header, message)
         self._unchecked = []

@@ -158,9 +158,9 @@ class ImportLink:
         async def handle(message: Msg) -> None:
             down = decode_down(message.data)
             if isinstance(down, Ack) and down.stream_id == stream_id:
-                for first, last in down.ranges:
+                for first, last, _ in down.ranges:
                     self._done.add(first, last)
-                self._forked.update(down.forked)
+                self._forked.update(seq for seq, _ in down.forked)
                 self._changed.set()
             elif isinstance(down, HelloAnswer):
                 self._answer = next((s for s in down.streams if s.stream_id == stream_id), None)

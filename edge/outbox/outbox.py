@@ -1,6 +1,8 @@
 """The outbox itself: frames in, frames to send out, what the cloud said of them. Synchronous, one thread at a time."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from functools import partial, reduce
+from operator import xor
 import os
 from pathlib import Path
 import shutil
@@ -13,10 +15,11 @@ from edge.outbox.opening import Identity, PreviousEnd, insert_stream, lock, open
 from edge.outbox.room import Room, free_ballast, has_room, lay_ballast
 from edge.outbox.schema import frame_id
 from edge.outbox.streams import Stream, Totals, evictable, overlap, totals_of
+from sync_protocol.codec import Frame, decode, encode
 from sync_protocol.errors import Full
-from sync_protocol.header import read_header
+from sync_protocol.header import frame_crc, read_header
 from sync_protocol.ledger import Ranges
-from sync_protocol.messages import SeqRange, StreamAnswer, StreamState
+from sync_protocol.messages import AckRange, SeqRange, StreamAnswer, StreamState
 
 FrameKey = tuple[bytes, int]
 MakeFrame = Callable[[bytes, int, int], bytes]
@@ -38,11 +41,11 @@ class Queued(msgspec.Struct, frozen=True):
 
 
 class Effect(msgspec.Struct, frozen=True):
-    """What an answer of the cloud changed: numbers of frames, and why a new stream was started, if one was."""
+    """What the cloud's word changed: how many frames, which were forked, why a new stream was started, if one was."""
 
     acked: int = 0
     again: int = 0
-    forked: int = 0
+    forked: tuple[int, ...] = ()
     new_stream: str | None = None
 
 
@@ -237,20 +240,59 @@ class Outbox:
         row = self._db.execute("select events, body from frames where id = ?", [frame_id(stream.no, seq)]).fetchone()
         return Queued(stream.stream_id, seq, bool(row[0]), row[1])
 
-    def ack(self, stream_id: bytes, ranges: Sequence[SeqRange]) -> int:
-        """The cloud has committed these frames. Returns how many of them were still to be sent."""
-        stream = self._stream(stream_id)
-        return sum(stream.ack(first, last) for first, last in ranges) if stream else 0
+    def ack(self, stream_id: bytes, ranges: Sequence[AckRange]) -> list[SeqRange]:
+        """The cloud has committed these frames. Returns the ranges that are ours, frame for frame.
 
-    def fork(self, stream_id: bytes, seqs: Sequence[int]) -> Effect:
-        """The cloud holds other frames under these numbers: another copy of this outbox is or was at work."""
+        A range with another checksum speaks of a clone's frames under our numbers, and one with frames that are no
+        longer held cannot be told: both change nothing, and what is still pending of them is sent again in time.
+        """
         stream = self._stream(stream_id)
-        news = stream.fork(seqs) if stream else []
+        if stream is None:
+            return []
+        ours = [(first, last) for first, last, crc in ranges if self._checksum(stream, first, last) == crc]
+        for first, last in ours:
+            stream.ack(first, last)
+        return ours
+
+    def _checksum(self, stream: Stream, first: int, last: int) -> int | None:
+        """XOR of the frames' checksums; None when one of them is not held."""
+        rows = self._db.execute(
+            "select body from frames where id between ? and ?", [frame_id(stream.no, first), frame_id(stream.no, last)]
+        ).fetchall()
+        if len(rows) != last - first + 1:
+            return None
+        return reduce(xor, (frame_crc(body) for (body,) in rows))
+
+    def fork(self, stream_id: bytes, forked: Sequence[tuple[int, int]]) -> Effect:
+        """The cloud holds other frames under these numbers: another copy of this outbox is or was at work.
+
+        It has set ours aside, where nobody counts them. So what they hold is committed once more, as frames of the
+        active stream, in the commit that notes the fork: every sample arrives, and none twice. Pairs whose checksum is
+        not that of our frame are the other copy's affair.
+        """
+        stream = self._stream(stream_id)
+        news = [
+            seq
+            for seq, crc in dict(forked).items()
+            if stream is not None and seq in stream.pending and self._checksum(stream, seq, seq) == crc
+        ]
+        if stream is None or not news:
+            return Effect()
         cause = None
-        if news and stream is self.active:
+        if stream is self.active:
             cause = "forked"
             self._start_stream(cause)
-        return Effect(forked=len(news), new_stream=cause)
+        done = []
+        for seq in sorted(news):
+            old = decode(self._queued(stream, seq).body)
+            stream.fork([seq])
+            try:
+                self.append(partial(_again, old))
+            except Full:
+                stream.unfork(seq, has_events=old.header.events > 0)
+                break  # it stays pending: the cloud will say it again when there is room
+            done.append(seq)
+        return Effect(forked=tuple(done), new_stream=cause)
 
     def answer(
         self,
@@ -266,7 +308,7 @@ class Outbox:
         a gap where they have left already.
         """
         by_id = {answer.stream_id: answer for answer in answers}
-        acked = again = forked = 0
+        acked = again = 0
         cause: str | None = None
         moved: list[Stream] = []
         for said in asked:
@@ -275,7 +317,6 @@ class Outbox:
                 continue
             reply = by_id.get(said.stream_id, StreamAnswer(said.stream_id))
             there = Ranges([*reply.stored, *reply.quarantined])
-            forked += len(stream.fork(reply.forked))
             for first, last in overlap(there, proven.get(said.stream_id, ())):
                 for a, b in overlap(stream.pending, [(first, last)]):
                     acked += stream.ack(a, b)
@@ -285,14 +326,12 @@ class Outbox:
                 moved.append(stream)
             if stream is self.active and there.highest() > stream.last_seq:
                 cause = "cloud_ahead"
-            elif stream is self.active and len(reply.forked) and cause is None and len(stream.forked):
-                cause = "forked"
         if moved:
             self._transact(self._write_dirty, *[_gap_writer(self._db, stream) for stream in moved])
             self._settle()
         if cause is not None:
             self._start_stream(cause)
-        return Effect(acked, again, forked, cause)
+        return Effect(acked, again, new_stream=cause)
 
     def _send_again(self, stream: Stream, said: StreamState, there: Ranges) -> int:
         count = 0
@@ -352,3 +391,8 @@ def _as_full(err: sqlite3.OperationalError) -> Exception:
     if err.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return Full(f"outbox: {err}")
     return err
+
+
+def _again(old: Frame, stream_id: bytes, seq: int, _boot: int) -> bytes:
+    """The content of a frame under a new identity; it keeps the boot that its times belong to."""
+    return encode(stream_id, seq, old.header.boot, old.groups, old.meta)

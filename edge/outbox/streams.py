@@ -86,6 +86,11 @@ class Stream:
             self.is_dirty = True
         return news
 
+    def unfork(self, seq: int, *, has_events: bool) -> None:
+        """Take `fork` back: the frame is to be sent after all."""
+        self.forked.remove(seq)
+        self.add(seq, has_events=has_events)
+
     def lose(self, first: int, last: int, reason: GapReason) -> None:
         """These frames are no longer here and were not acknowledged."""
         for ranges in (self.held, self.pending, self.urgent, self.forked):

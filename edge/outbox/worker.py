@@ -10,7 +10,7 @@ from edge.outbox.opening import Identity
 from edge.outbox.outbox import Effect, FrameKey, MakeFrame, Outbox, Queued
 from edge.outbox.room import Room
 from edge.outbox.streams import Totals
-from sync_protocol.messages import SeqRange, StreamAnswer, StreamState
+from sync_protocol.messages import AckRange, SeqRange, StreamAnswer, StreamState
 
 T = TypeVar("T")
 
@@ -47,13 +47,13 @@ class OutboxWorker:
         taken = frozenset(busy)
         return await self.call(lambda outbox: outbox.pick(most, taken))
 
-    async def ack(self, stream_id: bytes, ranges: Sequence[SeqRange]) -> int:
+    async def ack(self, stream_id: bytes, ranges: Sequence[AckRange]) -> list[SeqRange]:
         """See `Outbox.ack`."""
         return await self.call(lambda outbox: outbox.ack(stream_id, ranges))
 
-    async def fork(self, stream_id: bytes, seqs: Sequence[int]) -> Effect:
+    async def fork(self, stream_id: bytes, forked: Sequence[tuple[int, int]]) -> Effect:
         """See `Outbox.fork`."""
-        return await self.call(lambda outbox: outbox.fork(stream_id, seqs))
+        return await self.call(lambda outbox: outbox.fork(stream_id, forked))
 
     async def hello_streams(self) -> tuple[StreamState, ...]:
         """See `Outbox.hello_streams`."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
 
-from sync_protocol.messages import AnchorSource, SeqRange, StreamAnswer, StreamState
+from sync_protocol.messages import AckRange, AnchorSource, SeqRange, StreamAnswer, StreamState
 
 FrameKey = tuple[bytes, int]
 """(stream_id, seq)."""
@@ -21,14 +21,14 @@ class ToSend(Protocol):
 
 
 class Change(Protocol):
-    """What an answer changed: numbers of frames, and why a new stream was started, if one was."""
+    """What an answer changed: how many frames, which were forked, and why a new stream was started, if one was."""
 
     @property
     def acked(self) -> int: ...
     @property
     def again(self) -> int: ...
     @property
-    def forked(self) -> int: ...
+    def forked(self) -> Sequence[int]: ...
     @property
     def new_stream(self) -> str | None: ...
 
@@ -39,11 +39,11 @@ class Source(Protocol):
     async def pick(self, most: int, busy: Set[FrameKey]) -> Sequence[ToSend]:
         """The next frames to send that are not in `busy`, in the order of sending."""
 
-    async def ack(self, stream_id: bytes, ranges: Sequence[SeqRange]) -> int:
-        """The cloud has these."""
+    async def ack(self, stream_id: bytes, ranges: Sequence[AckRange]) -> Sequence[SeqRange]:
+        """The cloud has these frames. Returns the ranges whose checksums are those of our frames."""
 
-    async def fork(self, stream_id: bytes, seqs: Sequence[int]) -> Change:
-        """The cloud has others under these numbers."""
+    async def fork(self, stream_id: bytes, forked: Sequence[tuple[int, int]]) -> Change:
+        """The cloud has others under the numbers of these frames (seq, checksum)."""
 
     async def hello_streams(self) -> tuple[StreamState, ...]:
         """The streams to speak of in a hello."""

@@ -230,17 +230,17 @@ class Uplink:
             self._wake.set()
 
     async def _on_ack(self, ack: Ack) -> None:
-        await self._source.ack(ack.stream_id, ack.ranges)
-        self._counters.sent += self._window.done(ack.stream_id, ack.ranges)
+        ours = await self._source.ack(ack.stream_id, ack.ranges)
+        self._counters.sent += self._window.done(ack.stream_id, ours)
+        if len(ours) < len(ack.ranges):
+            self._counters.errors["ack_of_other_frames"] += len(ack.ranges) - len(ours)
         self._last_ack_ms = self._clock.boot_ms()
         if ack.forked:
-            self._told(await self._source.fork(ack.stream_id, ack.forked))
-            self._drop_forked(ack.stream_id, ack.forked)
-
-    def _drop_forked(self, stream_id: bytes, seqs: tuple[int, ...]) -> None:
-        gone = self._window.done(stream_id, [(seq, seq) for seq in seqs])
-        if gone:
-            self._counters.dropped["forked"] += gone
+            change = await self._source.fork(ack.stream_id, ack.forked)
+            self._told(change)
+            gone = self._window.done(ack.stream_id, [(seq, seq) for seq in change.forked])
+            if gone:
+                self._counters.dropped["forked"] += gone
 
     async def _on_answer(self, answer: HelloAnswer) -> None:
         now_ms = self._clock.boot_ms()
@@ -251,7 +251,8 @@ class Uplink:
         if self._suspect is None:
             self._suspect = {s.stream_id: Ranges([*s.stored, *s.quarantined]) for s in answer.streams}
         for stream in answer.streams:
-            self._drop_forked(stream.stream_id, stream.forked)
+            for seq in stream.forked:  # ours or a clone's: only the acknowledgement of our very frame tells
+                self._suspect.setdefault(stream.stream_id, Ranges()).add(seq)
         proven = self._window.proven(asked.at_ms, self._suspect)
         self._told(await self._source.answer(asked.streams, answer.streams, proven))
         for stream in answer.streams:
@@ -266,7 +267,7 @@ class Uplink:
     def _told(self, change: Change) -> None:
         if change.again or change.forked or change.new_stream:
             log.warning(
-                "cloud_disagreed", again=change.again, forked=change.forked, new_stream=change.new_stream or "no"
+                "cloud_disagreed", again=change.again, forked=len(change.forked), new_stream=change.new_stream or "no"
             )
             self._on_change(change)
 

@@ -1,6 +1,6 @@
 """A TCP proxy in front of nats-server that misbehaves on purpose: cuts, swallows, duplicates and reorders publishes.
 
-It reads the client's side of the NATS protocol far enough to tell one PUB from the next; bytes to the client pass as they are.
+It reads the client's side of the NATS protocol far enough to tell one PUB from the next; the other side passes.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ _HEAD_LIMIT = 4096
 class ChaosProxy:
     """Listens on 127.0.0.1:`port` (a free one unless given) and forwards to `target()`, asked anew for each connection.
 
-    The knobs may be turned at any time: `duplicate`, `reorder` are the shares of publishes sent twice or held back behind
-    the next one; `is_swallowing` makes the link half-open: it stays up and nothing passes.
+    The knobs may be turned at any time: `duplicate`, `reorder` are the shares of publishes sent twice or held
+    back behind the next one; `is_swallowing` makes the link half-open: it stays up and nothing passes.
     """
 
     def __init__(self, target: Callable[[], int], seed: int = 0) -> None:

@@ -55,12 +55,12 @@ class CloudDouble:
         self.order.append(key)
         if key in self.frames and frame_crc(self.frames[key]) != frame_crc(data):
             self.forked.setdefault(header.stream_id, set()).add(header.seq)
-            return [encode_down(Ack(header.stream_id, (), (header.seq,)))] if self.acks else []
+            return [encode_down(Ack(header.stream_id, (), ((header.seq, frame_crc(data)),)))] if self.acks else []
         if key in self.frames:
             self.duplicates += 1
         self.frames[key] = data
         ledger.store(header.seq)
-        return [encode_down(Ack(header.stream_id, ((header.seq, header.seq),)))] if self.acks else []
+        return [encode_down(Ack(header.stream_id, ((header.seq, header.seq, frame_crc(data)),)))] if self.acks else []
 
     def _answer(self, hello: Hello) -> HelloAnswer:
         answers = []

@@ -1,11 +1,15 @@
 """Fakes of what surrounds the edge stages: a clock that is set by hand, and frames of any size."""
 
 from collections.abc import Callable
+import functools
+import operator
 import os
 
 from edge.outbox.opening import Identity
+from edge.outbox.outbox import Outbox
 from sync_protocol.codec import encode
-from sync_protocol.messages import Event, Mark, Meta
+from sync_protocol.header import frame_crc
+from sync_protocol.messages import AckRange, Event, Mark, Meta
 
 IDENTITY = Identity("acme", "van-1", "machine-a", "boot-a")
 
@@ -21,6 +25,13 @@ class FakeClock:
 
     def pass_s(self, seconds: float) -> None:
         self.now_ms += round(1000 * seconds)
+
+
+def ack_range(outbox: Outbox, stream_id: bytes, first: int, last: int) -> AckRange:
+    """What the cloud would say of these frames, which the outbox holds."""
+    (stream,) = [s for s in outbox.streams if s.stream_id == stream_id]
+    rows = [frame_crc(outbox._queued(stream, seq).body) for seq in range(first, last + 1)]
+    return first, last, functools.reduce(operator.xor, rows)
 
 
 def frame_maker(

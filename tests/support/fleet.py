@@ -121,9 +121,9 @@ class FakeDevice:
         down = decode_down(message.data)
         if isinstance(down, Ack):
             ranges = self.acked.setdefault(down.stream_id, Ranges())
-            for first, last in down.ranges:
+            for first, last, _ in down.ranges:
                 ranges.add(first, last)
-            self.forked.setdefault(down.stream_id, set()).update(down.forked)
+            self.forked.setdefault(down.stream_id, set()).update(seq for seq, _ in down.forked)
         elif isinstance(down, HelloAnswer):
             self.answers.append(down)
         else:

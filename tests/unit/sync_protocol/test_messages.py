@@ -14,7 +14,7 @@ from sync_protocol.messages import Ack, Command, Down, Gap, Hello, HelloAnswer, 
 
 HELLO = Hello("0.1.0", 3, 12_345, (StreamState(b"s" * 16, True, 9, ((1, 4),), ((5, 9),), (Gap(2, 3, "disk_full"),)),))
 DOWN: list[Down] = [
-    Ack(b"s" * 16, ((1, 4), (6, 6)), (5,)),
+    Ack(b"s" * 16, ((1, 4, 0xDEADBEEF), (6, 6, 1)), ((5, 7),)),
     HelloAnswer(1_800_000_000_000, (StreamAnswer(b"s" * 16, ((1, 4),)),)),
     Command(7, "watch", 1_800_000_060_000, {"lease_s": 60}),
 ]

@@ -344,16 +344,16 @@ def test_live_values_follow_sequence_and_not_arrival(plane: LocalPlane, frames: 
 def test_acks_gather_until_they_are_due() -> None:
     acks = Acks(ack_frames=3, ack_delay_s=2.0)
     van = DeviceRef(1, 1, "demo", "van-1")
-    acks.add([Acked(van, STREAM, 1), Acked(van, STREAM, 2)], now_s=10.0)
+    acks.add([Acked(van, STREAM, 1, 0b0101), Acked(van, STREAM, 2, 0b0011)], now_s=10.0)
     assert acks.due(11.0) == []
     ((subject, data),) = acks.due(12.0)
-    assert (subject, decode_down(data)) == ("d.demo.van-1", Ack(STREAM, ((1, 2),)))
-    acks.add([Acked(van, STREAM, n) for n in (3, 4, 6)], now_s=20.0)
+    assert (subject, decode_down(data)) == ("d.demo.van-1", Ack(STREAM, ((1, 2, 0b0110),)))
+    acks.add([Acked(van, STREAM, n, n) for n in (3, 4, 6)], now_s=20.0)
     ((_, data),) = acks.due(20.0)
-    assert decode_down(data) == Ack(STREAM, ((3, 4), (6, 6)))
-    acks.add([Acked(van, STREAM, 9, is_fork=True)], now_s=30.0)
+    assert decode_down(data) == Ack(STREAM, ((3, 4, 7), (6, 6, 6)))
+    acks.add([Acked(van, STREAM, 9, 99, is_fork=True)], now_s=30.0)
     ((_, data),) = acks.due(30.0)
-    assert decode_down(data) == Ack(STREAM, (), (9,))
+    assert decode_down(data) == Ack(STREAM, (), ((9, 99),))
 
 
 def test_stamped_frames_decode(frames: dict[int, bytes], plane: LocalPlane) -> None:

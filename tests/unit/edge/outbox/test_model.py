@@ -11,6 +11,7 @@ import msgspec
 from edge.outbox.opening import outbox_path
 from edge.outbox.outbox import Outbox
 from edge.outbox.room import Room
+from sync_protocol.header import frame_crc
 from sync_protocol.ledger import Ranges
 from sync_protocol.messages import StreamAnswer
 from tests.support.edge_fakes import IDENTITY, frame_maker
@@ -48,7 +49,7 @@ class OutboxMachine(RuleBasedStateMachine):
             assert self.bodies[frame.stream_id, frame.seq] == frame.body
             self.cloud.setdefault(frame.stream_id, Ranges()).add(frame.seq)
             if is_answered:
-                assert self.outbox.ack(frame.stream_id, [(frame.seq, frame.seq)]) == 1
+                assert self.outbox.ack(frame.stream_id, [(frame.seq, frame.seq, frame_crc(frame.body))])
         assert len({(f.stream_id, f.seq) for f in frames}) == len(frames)
         assert [f.has_events for f in frames] == sorted((f.has_events for f in frames), reverse=True)
 

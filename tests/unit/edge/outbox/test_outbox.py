@@ -9,9 +9,10 @@ import pytest
 from edge.outbox.opening import outbox_path
 from edge.outbox.outbox import Outbox
 from edge.outbox.room import Room, ballast_path
+from sync_protocol.codec import decode
 from sync_protocol.errors import Conflict, Full
 from sync_protocol.messages import Gap, StreamAnswer
-from tests.support.edge_fakes import IDENTITY, frame_maker
+from tests.support.edge_fakes import IDENTITY, ack_range, frame_maker
 
 SMALL = Room(size_bytes=64 * 4096, ballast_bytes=8192)
 
@@ -59,8 +60,11 @@ def test_order_is_events_then_newest_then_oldest(outbox: Outbox) -> None:
 def test_acknowledged_frames_stay_on_disk_until_room_is_needed(outbox: Outbox) -> None:
     fill(outbox, 4)
     stream = outbox.active
-    assert outbox.ack(stream.stream_id, [(1, 3), (9, 12)]) == 3
-    assert outbox.ack(b"?" * 16, [(1, 3)]) == 0
+    first, last, crc = ack_range(outbox, stream.stream_id, 1, 3)
+    assert outbox.ack(stream.stream_id, [(first, last, crc ^ 1), (9, 12, 0), (3, 5, crc)]) == []
+    assert outbox.ack(b"?" * 16, [(first, last, crc)]) == []
+    assert stream.acked.pairs() == (), "a clone's acknowledgements are not ours"
+    assert outbox.ack(stream.stream_id, [(first, last, crc), (9, 12, 0)]) == [(1, 3)]
     assert [frame.seq for frame in outbox.pick(10)] == [4]
     assert stream.held.pairs() == ((1, 4),)
     assert stream.acked.pairs() == ((1, 3),)
@@ -70,7 +74,7 @@ def test_eviction_takes_acknowledged_then_plain_then_events_oldest_first(outbox:
     fill(outbox, 4, has_event=True, size_bytes=1500)
     fill(outbox, 20, size_bytes=1500)
     stream = outbox.active
-    outbox.ack(stream.stream_id, [(10, 12)])
+    outbox.ack(stream.stream_id, [ack_range(outbox, stream.stream_id, 10, 12)])
     fill(outbox, 15, size_bytes=9000)
     assert not any(seq in stream.held for seq in (10, 11, 12))
     lost = [(a, b) for a, b, _, _ in stream.gap_rows()]
@@ -145,7 +149,7 @@ def test_an_outbox_of_another_tenant_is_sealed_and_never_sent(tmp_path: Path) ->
 def test_cloud_restored_from_backup_gets_its_day_back(outbox: Outbox) -> None:
     fill(outbox, 6)
     stream = outbox.active
-    outbox.ack(stream.stream_id, [(1, 6)])
+    outbox.ack(stream.stream_id, [ack_range(outbox, stream.stream_id, 1, 6)])
     asked = outbox.hello_streams()
     effect = outbox.answer(asked, [StreamAnswer(stream.stream_id, ((1, 2),))], {})
     assert (effect.again, effect.acked, effect.new_stream) == (4, 0, None)
@@ -155,7 +159,7 @@ def test_cloud_restored_from_backup_gets_its_day_back(outbox: Outbox) -> None:
 def test_what_the_restored_cloud_lacks_and_the_device_evicted_is_a_gap(outbox: Outbox) -> None:
     fill(outbox, 8, size_bytes=9000)
     stream = outbox.active
-    outbox.ack(stream.stream_id, [(1, 8)])
+    outbox.ack(stream.stream_id, [ack_range(outbox, stream.stream_id, 1, 8)])
     fill(outbox, 30, size_bytes=9000)
     gone = stream.held.missing(1, 8)
     assert len(gone)
@@ -184,29 +188,44 @@ def test_cloud_ahead_starts_a_new_stream(outbox: Outbox) -> None:
     assert sorted((f.stream_id == old, f.seq) for f in outbox.pick(9)) == [(False, 1), (True, 1), (True, 2)]
 
 
-def test_a_fork_is_not_sent_again_and_starts_a_new_stream(outbox: Outbox, path: Path) -> None:
+def test_what_was_forked_goes_again_under_a_new_number(outbox: Outbox, path: Path) -> None:
     fill(outbox, 3)
     old = outbox.active
-    effect = outbox.fork(old.stream_id, [2, 2, 7])
-    assert (effect.forked, effect.new_stream) == (1, "forked")
-    assert outbox.fork(old.stream_id, [2]).forked == 0
-    assert outbox.fork(b"?" * 16, [1]).forked == 0
-    assert sorted(frame.seq for frame in outbox.pick(9)) == [1, 3]
-    assert outbox.totals().forked == 1
+    (_, _, crc), body = ack_range(outbox, old.stream_id, 2, 2), outbox.pick(9)[2].body
+    effect = outbox.fork(old.stream_id, [(2, crc), (2, crc), (7, crc), (1, crc)])
+    assert (effect.forked, effect.new_stream) == ((2,), "forked"), "1 and 7 are not our frames"
+    assert outbox.fork(old.stream_id, [(2, crc)]).forked == ()
+    assert outbox.fork(b"?" * 16, [(1, crc)]).forked == ()
+    new = outbox.active
+    assert sorted((frame.stream_id == new.stream_id, frame.seq) for frame in outbox.pick(9)) == [
+        (False, 1), (False, 3), (True, 1),
+    ]  # fmt: skip
+    copy = next(frame.body for frame in outbox.pick(9) if frame.stream_id == new.stream_id)
+    assert decode(copy).meta == decode(body).meta
+    assert decode(copy).header.boot == decode(body).header.boot
+    assert (outbox.totals().forked, outbox.totals().pending) == (1, 3)
     outbox.close()
     again = Outbox(path, IDENTITY, SMALL)
-    assert sorted(frame.seq for frame in again.pick(9)) == [1, 3]
+    assert sorted(frame.seq for frame in again.pick(9)) == [1, 1, 3]
     assert again.new_stream is None
     again.close()
     outbox._lock = path.with_name("other.lock").open("wb")
     outbox.__init__(path, IDENTITY, SMALL)  # type: ignore[misc]
 
 
-def test_a_fork_in_the_answer_starts_a_new_stream(outbox: Outbox) -> None:
-    fill(outbox, 3)
+def test_a_fork_for_which_there_is_no_room_stays_pending(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(outbox, 2, has_event=True)
     old = outbox.active
-    effect = outbox.answer(outbox.hello_streams(), [StreamAnswer(old.stream_id, ((1, 3),), forked=(3,))], {})
-    assert (effect.forked, effect.new_stream) == (1, "forked")
+    _, _, crc = ack_range(outbox, old.stream_id, 2, 2)
+
+    def full(*_: object) -> None:
+        raise Full("no room")
+
+    monkeypatch.setattr(outbox, "append", full)
+    assert outbox.fork(old.stream_id, [(2, crc)]).forked == ()
+    assert [frame.seq for frame in outbox.pick(9)] == [1, 2]
+    monkeypatch.undo()
+    assert outbox.fork(old.stream_id, [(2, crc)]).forked == (2,)
 
 
 def test_gaps_are_told_until_written_down_and_again_after_a_restore(outbox: Outbox) -> None:

@@ -11,6 +11,7 @@ from edge.outbox.room import Room, ballast_path, create, free_ballast, lay_balla
 from edge.outbox.schema import connect, connect_read_only, is_sound
 from edge.outbox.worker import OutboxWorker
 from sync_protocol.errors import Full
+from sync_protocol.header import frame_crc
 from tests.support.edge_fakes import IDENTITY, frame_maker
 
 HUGE = 1 << 60
@@ -91,9 +92,9 @@ def test_the_worker_says_what_the_outbox_says(tmp_path: Path) -> None:
         stream_id, seq = await worker.append(frame_maker(), {"odometer_raw": 1})
         (frame,) = await worker.pick(5, set())
         assert (frame.stream_id, frame.seq) == (stream_id, seq)
-        assert await worker.ack(stream_id, [(seq, seq)]) == 1
+        assert await worker.ack(stream_id, [(seq, seq, frame_crc(frame.body))]) == [(seq, seq)]
         await worker.flush()
-        assert (await worker.fork(stream_id, [seq])).forked == 0
+        assert (await worker.fork(stream_id, [(seq, 1)])).forked == ()
         states = await worker.hello_streams()
         assert (await worker.answer(states, [], {})).again == 1
         assert (await worker.totals()).pending == 1

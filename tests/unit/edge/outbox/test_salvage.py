@@ -9,7 +9,7 @@ from edge.outbox.opening import outbox_path
 from edge.outbox.outbox import Outbox
 from edge.outbox.room import Room
 from edge.outbox.salvage import is_whole
-from tests.support.edge_fakes import IDENTITY, frame_maker
+from tests.support.edge_fakes import IDENTITY, ack_range, frame_maker
 
 ROOM = Room(size_bytes=64 * 4096, ballast_bytes=0)
 
@@ -19,7 +19,7 @@ def prepared(folder: Path, count: int = 40) -> tuple[Path, bytes, dict[int, byte
     outbox = Outbox(path, IDENTITY, ROOM)
     for _ in range(count):
         outbox.append(frame_maker(900), {"odometer_raw": 77})
-    outbox.ack(outbox.active.stream_id, [(1, 5)])
+    outbox.ack(outbox.active.stream_id, [ack_range(outbox, outbox.active.stream_id, 1, 5)])
     frames = {frame.seq: frame.body for frame in outbox.pick(count)}
     stream_id = outbox.active.stream_id
     outbox.close()
