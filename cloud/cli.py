@@ -36,11 +36,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     def load(self) -> CloudConfig:
         """The configuration, with the options of the command line on top."""
-        tree = load_config(dict[str, Any], self.path, os.environ)
-        try:
-            config = msgspec.convert(tree, CloudConfig, dec_hook=lambda kind, value: kind(value))  # paths
-        except msgspec.ValidationError as err:
-            raise ConfigError(f"{self.path or 'configuration'}: {err}") from err
+        config = load_config(CloudConfig, self.path, os.environ)
         return config if self.data_dir is None else msgspec.structs.replace(config, data_dir=self.data_dir)
 
 

@@ -30,9 +30,16 @@ def load_config(kind: type[T], path: Path | None, environ: Mapping[str, str]) ->
         if name.startswith("MILEPOST__"):
             _set(tree, [part.lower() for part in name.split("__")[1:]], _toml_value(text), name)
     try:
-        return msgspec.convert(tree, kind)
+        return msgspec.convert(tree, kind, dec_hook=_path)
     except msgspec.ValidationError as err:
         raise ConfigError(f"{path or 'configuration'}: {err}") from err
+
+
+def _path(kind: type[Any], value: Any) -> Any:
+    """A `Path` is written as text."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise TypeError(f"Expected a path as text, got {value!r}")  # msgspec adds where
 
 
 def _set(tree: dict[str, Any], keys: list[str], value: Any, name: str) -> None:

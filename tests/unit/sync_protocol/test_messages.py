@@ -73,15 +73,17 @@ class _Gps(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Config(msgspec.Struct, forbid_unknown_fields=True):
     name: str = "x"
+    folder: Path = Path("data")
     gps: _Gps = msgspec.field(default_factory=_Gps)
 
 
 def test_environment_overlays_the_file(tmp_path: Path) -> None:
     file = tmp_path / "device.toml"
-    file.write_text('name = "van"\n[gps]\nperiod_s = 2\n')
+    file.write_text('name = "van"\nfolder = "/srv/x"\n[gps]\nperiod_s = 2\n')
     env = {"MILEPOST__GPS__PERIOD_S": "0.5", "MILEPOST__GPS__HOST": "gps.local", "HOME": "/"}
     config = load_config(_Config, file, env)
     assert (config.name, config.gps.period_s, config.gps.host) == ("van", 0.5, "gps.local")
+    assert config.folder == Path("/srv/x")
     assert load_config(_Config, None, {}) == _Config()
 
 
@@ -90,6 +92,7 @@ def test_environment_overlays_the_file(tmp_path: Path) -> None:
     [
         ('[gps]\nperiod_s = "fast"', {}, r"Expected `float`, got `str` - at `\$.gps.period_s`"),
         ("[gps]\nspeed = 1", {}, "unknown field `speed`"),
+        ("folder = 5", {}, r"Expected a path as text, got 5 - at `\$.folder`"),
         ("[gps", {}, "not TOML"),
         ("name = 'x'", {"MILEPOST__NAME__X": "1"}, r"\$.name is a value"),
     ],
