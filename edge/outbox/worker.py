@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from edge.outbox.frame_file import FrameKey, MakeFrame, Queued
 from edge.outbox.opening import Identity
-from edge.outbox.outbox import Effect, FrameKey, MakeFrame, Outbox, Queued
+from edge.outbox.outbox import Effect, Outbox
 from edge.outbox.room import Room
 from edge.outbox.streams import Totals
 from sync_protocol.messages import AckRange, SeqRange, StreamAnswer, StreamState

@@ -5,8 +5,9 @@ import sqlite3
 
 import pytest
 
+from edge.outbox.frame_file import _as_full
 from edge.outbox.opening import outbox_path
-from edge.outbox.outbox import Outbox, _as_full
+from edge.outbox.outbox import Outbox
 from edge.outbox.room import Room, ballast_path, create, free_ballast, lay_ballast
 from edge.outbox.schema import connect, connect_read_only, is_sound
 from edge.outbox.worker import OutboxWorker

@@ -1,0 +1,251 @@
+"""The frames on the disk: committed one by one, evicted when room is needed, handed out in the order of sending."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+import os
+from pathlib import Path
+import shutil
+import sqlite3
+from typing import IO
+
+import msgspec
+
+from edge.outbox.opening import Identity, PreviousEnd, insert_stream, lock, open_file
+from edge.outbox.room import Room, free_ballast, has_room, lay_ballast
+from edge.outbox.schema import frame_id
+from edge.outbox.streams import Stream, Totals, evictable, totals_of
+from sync_protocol.errors import Full
+from sync_protocol.header import read_header
+
+FrameKey = tuple[bytes, int]
+MakeFrame = Callable[[bytes, int, int], bytes]
+"""Makes the bytes of a frame from (stream_id, seq, boot)."""
+
+_EVICT_AT_ONCE = 32
+_BALLAST_EVERY_FRAMES = 64
+
+
+class Queued(msgspec.Struct, frozen=True):
+    """A committed frame on its way to the cloud."""
+
+    stream_id: bytes
+    seq: int
+    has_events: bool
+    body: bytes
+
+
+class FrameFile:
+    """Committed frames of one device of one tenant, in streams. `append` returns when the frame is safe."""
+
+    def __init__(self, path: Path, identity: Identity, room: Room | None = None) -> None:
+        """Open or make the outbox. `Conflict`: another process has it. `Full`: the disk has no room for one."""
+        self._path = path
+        self._room = room or Room()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock: IO[bytes] = lock(path)
+        if shutil.disk_usage(path.parent).free < self._room.ballast_bytes:
+            free_ballast(path)
+        try:
+            opened = open_file(path, identity, self._room)
+        except BaseException:
+            self._lock.close()
+            raise
+        self._db = opened.db
+        self._streams = opened.streams
+        self.boot = opened.boot
+        self.previous: PreviousEnd = opened.previous
+        self.set_aside = opened.set_aside
+        self.new_stream = opened.new_stream
+        self._since_ballast = 0
+        if opened.new_stream is not None:
+            self._start_stream(opened.new_stream)
+        lay_ballast(path, self._room)
+
+    @property
+    def active(self) -> Stream:
+        """The stream that new frames go to."""
+        return self._streams[-1]
+
+    @property
+    def streams(self) -> Sequence[Stream]:
+        """All streams, oldest first, to look at."""
+        return self._streams
+
+    def append(self, make: MakeFrame, keep: Mapping[str, int] | None = None) -> FrameKey:
+        """Commit one frame, and with it what was acknowledged or must leave, and the values to `keep`.
+
+        `Full` when it cannot be committed even after everything evictable has left; the number is then not used up.
+        """
+        stream = self.active
+        seq = stream.last_seq + 1
+        body = make(stream.stream_id, seq, self.boot)
+        try:
+            evicted = self._commit(stream, seq, body, keep or {})
+        except Full:
+            if not free_ballast(self._path):
+                raise
+            evicted = self._commit(stream, seq, body, keep or {})
+        self._forget(evicted)
+        header = read_header(body)
+        stream.add(seq, has_events=header.events > 0)
+        stream.last_ms, stream.boot = header.last_ms, header.boot
+        self._since_ballast += 1
+        if self._since_ballast >= _BALLAST_EVERY_FRAMES:
+            self._since_ballast = 0
+            lay_ballast(self._path, self._room)
+        return stream.stream_id, seq
+
+    def _commit(
+        self, stream: Stream, seq: int, body: bytes, keep: Mapping[str, int]
+    ) -> list[tuple[Stream, int, int, bool]]:
+        header = read_header(body)
+        try:
+            self._db.execute("begin immediate")
+            self._write_dirty()
+            evicted = self._make_room(len(body))
+            self._db.execute("insert into frames values (?, ?, ?)", [frame_id(stream.no, seq), header.events, body])
+            self._db.execute(
+                "update streams set last_seq = ?, last_ms = ?, boot = ? where no = ?",
+                [seq, header.last_ms, header.boot, stream.no],
+            )
+            self._db.executemany("insert or replace into kv values (?, ?)", list(keep.items()))
+            self._db.execute("commit")
+        except sqlite3.OperationalError as err:
+            self._roll_back()
+            raise _as_full(err) from err
+        except Full:
+            self._roll_back()
+            raise
+        self._settle()
+        return evicted
+
+    def _make_room(self, body_bytes: int) -> list[tuple[Stream, int, int, bool]]:
+        """Delete frames until one of this size fits, and write their gap rows. Memory follows after the commit."""
+        evicted: list[tuple[Stream, int, int, bool]] = []
+        if has_room(self._db, self._room, body_bytes):
+            return evicted
+        for stream, first, last, is_loss in evictable(self._streams, _EVICT_AT_ONCE):
+            self._db.execute(
+                "delete from frames where id between ? and ?", [frame_id(stream.no, first), frame_id(stream.no, last)]
+            )
+            if is_loss:
+                self._write_loss(stream.no, first, last)
+            evicted.append((stream, first, last, is_loss))
+            if has_room(self._db, self._room, body_bytes):
+                return evicted
+        raise Full(f"{self._path}: a frame of {body_bytes} bytes does not fit into {self._room.size_bytes} bytes")
+
+    def _write_loss(self, no: int, first: int, last: int) -> None:
+        grown = self._db.execute(
+            "update gaps set last = ? where stream_no = ? and last = ? and reason = 'disk_full' and is_told = 0",
+            [last, no, first - 1],
+        )
+        if not grown.rowcount:
+            self._db.execute("insert into gaps values (?, ?, ?, 'disk_full', 0)", [no, first, last])
+
+    def _forget(self, evicted: list[tuple[Stream, int, int, bool]]) -> None:
+        for stream, first, last, is_loss in evicted:
+            if is_loss:
+                stream.lose(first, last, "disk_full")
+            else:
+                stream.drop_acked(first, last)
+
+    def _write_dirty(self) -> None:
+        for stream in self._streams:
+            if stream.is_dirty:
+                self._db.execute(
+                    "update streams set acked = ?, forked = ? where no = ?", [*stream.stored_fields(), stream.no]
+                )
+
+    def _settle(self) -> None:
+        for stream in self._streams:
+            stream.is_dirty = False
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("rollback")
+
+    def flush(self) -> None:
+        """Commit acknowledgements now, when no frame is coming to take them along."""
+        if any(stream.is_dirty for stream in self._streams):
+            self._transact(self._write_dirty)
+            self._settle()
+
+    def _transact(self, *writes: Callable[[], None]) -> None:
+        try:
+            self._db.execute("begin immediate")
+            for write in writes:
+                write()
+            self._db.execute("commit")
+        except sqlite3.OperationalError as err:
+            self._roll_back()
+            raise _as_full(err) from err
+
+    def _start_stream(self, cause: str) -> None:
+        no = self._streams[-1].no + 1 if self._streams else 1
+        fresh = Stream(no, os.urandom(16), is_active=True, cause=cause, boot=self.boot)
+
+        def write() -> None:
+            self._write_dirty()
+            self._db.execute("update streams set is_active = 0")
+            insert_stream(self._db, fresh)
+
+        self._transact(write)
+        self._settle()
+        for stream in self._streams:
+            stream.is_active = False
+        self._streams.append(fresh)
+
+    def pick(self, most: int, busy: Set[FrameKey] = frozenset()) -> list[Queued]:
+        """The next frames to send, without those already on the way: with events, then the newest, then the oldest."""
+        chosen: list[tuple[Stream, int]] = []
+        seen = set(busy)
+        for stream, seq in self._in_order():
+            if len(chosen) >= most:
+                break
+            if (stream.stream_id, seq) not in seen:
+                seen.add((stream.stream_id, seq))
+                chosen.append((stream, seq))
+        return [self._queued(stream, seq) for stream, seq in chosen]
+
+    def _in_order(self) -> Iterator[tuple[Stream, int]]:
+        for stream in self._streams:
+            yield from ((stream, seq) for first, last in stream.urgent for seq in range(first, last + 1))
+        newest = self.active.pending.highest()
+        if newest:
+            yield self.active, newest
+        for stream in self._streams:
+            yield from ((stream, seq) for first, last in stream.pending for seq in range(first, last + 1))
+
+    def _queued(self, stream: Stream, seq: int) -> Queued:
+        row = self._db.execute("select events, body from frames where id = ?", [frame_id(stream.no, seq)]).fetchone()
+        return Queued(stream.stream_id, seq, bool(row[0]), row[1])
+
+    def totals(self) -> Totals:
+        """Counts over all streams."""
+        return totals_of(self._streams)
+
+    def kept(self, key: str, default: int = 0) -> int:
+        """A value that an earlier `append` was asked to keep."""
+        row = self._db.execute("select value from kv where key = ?", [key]).fetchone()
+        return int(row[0]) if row else default
+
+    def _write_kv(self, key: str, value: str) -> None:
+        self._db.execute("insert or replace into kv values (?, ?)", [key, value])
+
+    def close(self, reason: str | None = "shutdown") -> None:
+        """Commit what is open and let go. `reason` marks a wanted end; None leaves it looking like a kill."""
+        if reason is not None:
+            self.flush()
+            self._transact(lambda: self._write_kv("ended", reason))
+        self._db.close()
+        self._lock.close()
+
+    def _stream(self, stream_id: bytes) -> Stream | None:
+        return next((stream for stream in self._streams if stream.stream_id == stream_id), None)
+
+
+def _as_full(err: sqlite3.OperationalError) -> Exception:
+    """A full disk is a condition that the outbox has a policy for; anything else that SQLite finds is not."""
+    if err.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return Full(f"outbox: {err}")
+    return err
