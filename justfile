@@ -17,7 +17,7 @@ demo *args:
     {{python}} scripts/demo.py {{args}}
 
 # The tests: all of them, or what pytest's arguments say
-test *args: setup
+test *args: setup web
     {{python}} -m pytest {{args}}
 
 # Under a minute: style, types, import rules, sizes, unit and contract tests
@@ -27,7 +27,7 @@ check: setup
     uv run --no-sync mypy
     uv run --no-sync lint-imports
     {{python}} scripts/check_sizes.py
-    {{python}} -m pytest -q -x tests/unit tests/contract -m "not slow"
+    {{python}} -m pytest -q -n 4 tests/unit tests/contract -m "not slow"
 
 # Build the web app into cloud/web/dist
 web *args:

@@ -165,6 +165,7 @@ def test_newest_first_gives_the_same(
     derived.plane.verify()
 
 
+@pytest.mark.slow
 def test_any_order_over_restarts_gives_the_same(
     derived: Derived,
     frames: dict[int, bytes],

@@ -96,6 +96,7 @@ def test_a_better_anchor_moves_rows_that_stand(plane: LocalPlane) -> None:
     plane.verify()
 
 
+@pytest.mark.slow
 def test_rows_are_the_same_whatever_order_anchors_come_in(tmp_path: Path) -> None:
     def anchored(seq: int) -> bytes:
         at = drive.first_ms(seq)
