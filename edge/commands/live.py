@@ -1,6 +1,8 @@
 """`milepost live`: the vehicle's values as they come, with their age and the last half minute as a line."""
 
 from collections import deque
+from functools import cache
+import math
 from pathlib import Path
 
 import click
@@ -15,6 +17,7 @@ from edge.commands.loading import load
 from edge.commands.output import console, print_json
 from edge.control import ask, ask_stream
 from edge.status import LiveValue
+from sync_protocol.signals import catalogue
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _HISTORY = 30
@@ -82,12 +85,16 @@ class LiveView:
             style = "dim" if value.is_stale else "yellow" if value.age_s > 3 else ""
             age = "stale" if value.is_stale else f"{value.age_s:.1f} s"
             line = sparkline(list(self._history.get(value.signal, ())))
-            number = f"[bold]{value.value:,.6g}[/]" if abs(value.value) < 1e6 else f"{value.value:,.1f}"
-            if value.signal in ("lat_deg", "lon_deg"):
-                number = f"[bold]{value.value:.6f}[/]"
-            out.add_row(value.signal, number, value.unit, age, Text(line, style="cyan"), style=style)
+            number = f"{value.value:,.{decimals(value.signal)}f}"
+            out.add_row(value.signal, f"[bold]{number}[/]", value.unit, age, Text(line, style="cyan"), style=style)
         stale = sum(value.is_stale for value in self._values)
         return Group(out, Text(f"{len(self._values)} signals, {stale} stale. Ctrl-C ends.", style="dim"))
+
+
+@cache
+def decimals(signal: str) -> int:
+    """As many as the signal's resolution is worth: a byte over 255 % has one, a millivolt three."""
+    return max(0, math.ceil(-math.log10(catalogue().by_name[signal].factor)))
 
 
 def sparkline(values: list[float]) -> str:
