@@ -17,7 +17,6 @@ by rising id, those without any value left out. Masks are packed most significan
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
@@ -25,13 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sync_protocol.columns import Ints, Layout, to_codes, write_varints
-from sync_protocol.errors import Rejected, Unavailable
+from sync_protocol.errors import Rejected
 from sync_protocol.header import Header
+from sync_protocol.heads import Grid, Heads, Shape, grid_of, read_heads, read_varint, signal_tables
 from sync_protocol.messages import Meta
-from sync_protocol.signals import catalogue
-
-_MAX_GROUPS = 64
-_MAX_SET_BYTES = 512
 
 
 class GroupLike(Protocol):
@@ -47,48 +43,20 @@ class GroupLike(Protocol):
     def present(self) -> NDArray[np.bool_]: ...
 
 
-class Shape(NamedTuple):
-    """One group's shape as parsed: rows R, signals C, presence (C, R) or None when every cell is there."""
-
-    rows: int
-    signal_ids: tuple[int, ...]
-    present: NDArray[np.bool_] | None
-
-
 class Parsed(NamedTuple):
     """A frame whose structure is known and whose columns are still bits and varints.
 
-    columns, long_columns: how many have a value, how many have several. values: of all columns together.
-    rest: the change mask and the varints.
+    presents: a (signals, rows) mask for each partial group. rest: the change mask and the varints.
     """
 
     header: Header
     meta: Meta
     shapes: tuple[Shape, ...]
-    columns: int
-    long_columns: int
-    values: int
+    presents: tuple[NDArray[np.bool_], ...]
+    grid: Grid
+    rows: int
     column_mask: bytes
     rest: bytes
-
-
-class SignalTables(NamedTuple):
-    """What the columns need of the catalogue, as arrays that an id indexes."""
-
-    priors: Ints
-    is_second: NDArray[np.bool_]
-    known: frozenset[int]
-
-
-@cache
-def signal_tables() -> SignalTables:
-    """Prior value and order of each signal, by id, for whole arrays of ids."""
-    signals = catalogue().signals
-    size = max(s.id for s in signals) + 1
-    priors, second = np.zeros(size, np.int64), np.zeros(size, np.bool_)
-    for s in signals:
-        priors[s.id], second[s.id] = s.typical, s.order == 2
-    return SignalTables(priors, second, frozenset(s.id for s in signals))
 
 
 def write_body(meta: bytes, groups: Sequence[GroupLike], first_ms: int) -> bytes:
@@ -156,11 +124,6 @@ def _signal_set(ids: tuple[int, ...]) -> bytes:
     return _varint(first) + _varint(len(bits)) + bits
 
 
-@cache
-def _signals_of(first: int, bits: bytes) -> tuple[int, ...]:
-    return tuple((first + i) * 8 + bit for i, byte in enumerate(bits) for bit in range(8) if byte >> bit & 1)
-
-
 def parse_body(header: Header, body: bytes, decode_meta: Callable[[bytes], Meta]) -> Parsed:
     """Structure of a body. `Rejected` when it contradicts itself or the header, `Unavailable` for unknown signals."""
     try:
@@ -170,71 +133,37 @@ def parse_body(header: Header, body: bytes, decode_meta: Callable[[bytes], Meta]
 
 
 def _parse_body(header: Header, body: bytes, decode_meta: Callable[[bytes], Meta]) -> Parsed:
-    size, at = _read_varint(body, 0)
+    size, at = read_varint(body, 0)
     meta, at = decode_meta(body[at : at + size]), at + size
-    group_count, at = _read_varint(body, at)
-    if group_count > _MAX_GROUPS:
-        raise Rejected(f"{group_count} groups: expected at most {_MAX_GROUPS}")
-    known = signal_tables().known
-    shapes: list[Shape] = []
-    partial: list[tuple[int, int]] = []
-    seen: set[int] = set()
-    cells = rows_total = columns = long_columns = 0
-    for position in range(group_count):
-        rows, at = _read_varint(body, at)
-        first, at = _read_varint(body, at)
-        set_bytes, at = _read_varint(body, at)
-        if first + set_bytes > _MAX_SET_BYTES:
-            raise Rejected(f"signal set of bytes {first} to {first + set_bytes}: expected at most {_MAX_SET_BYTES}")
-        ids, at = _signals_of(first, body[at : at + set_bytes]), at + set_bytes
-        if rows < 2 or not ids or not seen.isdisjoint(ids):
-            raise Rejected("a group without rows, without signals, or with a signal of another group")
-        if not known.issuperset(ids):
-            raise Unavailable(f"signals {sorted(set(ids) - known)} are not in this catalogue")
-        seen.update(ids)
-        if rows & 1:
-            partial.append((position, (rows >> 1) * len(ids)))
-        else:
-            cells += (rows >> 1) * len(ids)
-            columns += len(ids)
-            long_columns += len(ids) if rows > 3 else 0
-        long_columns += rows > 3
-        rows_total += rows >> 1
-        shapes.append(Shape(rows >> 1, ids, None))
-    if rows_total > header.samples or cells > header.samples or len(body) * 8 < sum(n for _, n in partial):
-        raise Rejected(f"more rows or samples than the {header.samples} the header says")
-    at = _presence(body, at, shapes, partial)
-    for shape in shapes:
-        if shape.present is not None:
-            counts = shape.present.sum(axis=1)
-            cells += int(counts.sum())
-            columns += int(np.count_nonzero(counts))
-            long_columns += int(np.count_nonzero(counts > 1))
-    if cells != header.samples:
-        raise Rejected(f"{cells} samples: header says {header.samples}")
-    columns += len(shapes)
-    end = at + (columns + long_columns + 7) // 8
+    heads = read_heads(body, at, header.samples)
+    at += len(heads.raw)
+    presents: tuple[NDArray[np.bool_], ...] = ()
+    grid = heads.grid
+    if grid is None:
+        presents, at = _presence(body, at, heads)
+        grid = grid_of(heads.shapes, presents)
+    if len(grid.cell_row) != header.samples:
+        raise Rejected(f"{len(grid.cell_row)} samples: header says {header.samples}")
+    end = at + (len(grid.counts) + grid.long_columns + 7) // 8
     if end > len(body):
         raise Rejected("body ends early")
-    return Parsed(header, meta, tuple(shapes), columns, long_columns, rows_total + cells, body[at:end], body[end:])
+    return Parsed(header, meta, heads.shapes, presents, grid, heads.rows, body[at:end], body[end:])
 
 
-def _presence(body: bytes, at: int, shapes: list[Shape], partial: list[tuple[int, int]]) -> int:
-    """Read the presence mask into `shapes`; returns where it ends."""
-    total = sum(n for _, n in partial)
-    if not total:
-        return at
-    end = at + (total + 7) // 8
-    bits = np.unpackbits(np.frombuffer(body[at:end], np.uint8))
-    if len(bits) < total:
+def _presence(body: bytes, at: int, heads: Heads) -> tuple[tuple[NDArray[np.bool_], ...], int]:
+    """Read the presence mask: one for each partial group, and where it ends."""
+    end = at + (heads.partial_cells + 7) // 8
+    bits = np.unpackbits(np.frombuffer(body[at:end], np.uint8)).view(np.bool_)
+    if len(bits) < heads.partial_cells:
         raise Rejected("presence mask ends early")
+    presents: list[NDArray[np.bool_]] = []
     taken = 0
-    for position, n in partial:
-        shape = shapes[position]
-        present = bits[taken : taken + n].astype(np.bool_).reshape(len(shape.signal_ids), shape.rows)
-        shapes[position] = shape._replace(present=present)
-        taken += n
-    return end
+    for shape in heads.shapes:
+        if shape.is_partial:
+            n = shape.rows * len(shape.signal_ids)
+            presents.append(bits[taken : taken + n].reshape(len(shape.signal_ids), shape.rows))
+            taken += n
+    return tuple(presents), end
 
 
 def _varint(value: int) -> bytes:
@@ -244,18 +173,3 @@ def _varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """A plain varint of at most three bytes (counts are small) and the index behind it; IndexError at the end."""
-    byte = data[at]
-    if byte < 0x80:
-        return byte, at + 1
-    value = byte & 0x7F
-    for shift in (7, 14):
-        at += 1
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at + 1
-    raise Rejected("a count of more than three bytes")

@@ -135,10 +135,11 @@ def decode(data: bytes) -> Frame:
         raise Rejected(columns.bad[0][1])
     groups = []
     at = 0
+    masks = iter(parsed.presents)
     for shape in parsed.shapes:
         times, at = columns.flat[at : at + shape.rows], at + shape.rows
         values = np.zeros((len(shape.signal_ids), shape.rows), np.int64)
-        present = shape.present if shape.present is not None else np.ones(values.shape, np.bool_)
+        present = next(masks) if shape.is_partial else np.ones(values.shape, np.bool_)
         cells = int(np.count_nonzero(present))
         values[present], at = columns.flat[at : at + cells], at + cells
         groups.append(Group(shape.signal_ids, times + parsed.header.first_ms, values, present))
