@@ -57,15 +57,14 @@ def from_codes(codes: Ints, layout: Layout) -> Ints:
         starts, counts = layout.starts[long] + 1, layout.counts[long] - 1
         at = _spans(starts, counts)
         change = codes.copy()
-        change[at] = _running(codes[at], np.cumsum(counts) - counts, counts)
-    flat = _running(change, layout.starts, layout.counts)
-    flat += np.repeat(layout.priors, layout.counts)
-    return flat
+        change[at] = _running(codes[at], np.cumsum(counts) - counts, counts, 0)
+    return _running(change, layout.starts, layout.counts, layout.priors)
 
 
-def _running(values: Ints, starts: Ints, counts: Ints) -> Ints:
+def _running(values: Ints, starts: Ints, counts: Ints, before: Ints | int) -> Ints:
+    """Running sum inside each column, from what stood before it."""
     total: Ints = np.cumsum(values)
-    total -= np.repeat(total[starts] - values[starts], counts)
+    total += np.repeat(before - (total[starts] - values[starts]), counts)
     return total
 
 

@@ -36,7 +36,7 @@ class Columns(NamedTuple):
         parsed = self.parsed
         rows = np.array([p.rows for p in parsed], np.int64)
         cells = np.array([p.header.samples for p in parsed], np.int64)
-        row_ms = self.flat[self.is_time]
+        row_ms = self.flat[np.flatnonzero(self.is_time)]
         row_ms += np.repeat(np.array([p.header.first_ms for p in parsed], np.int64), rows)
         cell_row = np.concatenate([p.grid.cell_row for p in parsed])
         cell_row += np.repeat((np.cumsum(rows) - rows).astype(np.int32), cells)
@@ -45,7 +45,7 @@ class Columns(NamedTuple):
             row_ms,
             cell_row,
             np.concatenate([p.grid.cell_signal for p in parsed]),
-            self.flat[~self.is_time],
+            self.flat[np.flatnonzero(~self.is_time)],
         )
 
 
@@ -69,25 +69,29 @@ def decode_columns(parsed: Sequence[Parsed]) -> Columns:
 
 def _codes(parsed: Sequence[Parsed], layout: Layout) -> tuple[Ints, list[tuple[int, str]]]:
     """Codes of all columns, zeros included; or nothing, and the frames whose masks and varints disagree."""
+    # Index arrays rather than masks to select by: on data like these numpy is several times faster with them.
     columns = np.array([len(p.grid.counts) for p in parsed], np.int64)
     first, moves = _column_masks(parsed, columns, layout)
     masked = _sums(np.where(moves, layout.counts - 1, 0), columns)
-    rest = np.frombuffer(b"".join(p.rest for p in parsed), np.uint8)
     sizes = np.array([len(p.rest) for p in parsed], np.int64)
     mask_bytes = (masked + 7) // 8
     if (mask_bytes > sizes).any():
         return np.empty(0, np.int64), [(int(i), "change mask ends early") for i in np.flatnonzero(mask_bytes > sizes)]
-    in_mask = np.arange(len(rest)) - np.repeat(np.cumsum(sizes) - sizes, sizes) < np.repeat(mask_bytes, sizes)
+    ends = mask_bytes.tolist()
+    bits = _bits(b"".join([p.rest[:end] for p, end in zip(parsed, ends, strict=True)]), masked)
+    varints = np.frombuffer(b"".join([p.rest[end:] for p, end in zip(parsed, ends, strict=True)]), np.uint8)
     is_masked = np.repeat(moves, layout.counts)
     is_masked[layout.starts] = False
-    changed = np.zeros(len(is_masked), np.bool_)
-    changed[is_masked] = _bits(rest[in_mask].tobytes(), masked)
-    changed[layout.starts] = first
-    expected = _sums(changed, np.array([len(p.grid.is_time) for p in parsed], np.int64))
-    values, is_wrong = _varints_of(rest[~in_mask], sizes - mask_bytes, expected)
+    has_changed = np.zeros(len(is_masked), np.bool_)
+    has_changed[np.flatnonzero(is_masked)[np.flatnonzero(bits)]] = True
+    has_changed[layout.starts[np.flatnonzero(first)]] = True
+    changed = np.flatnonzero(has_changed)
+    stops = np.cumsum([len(p.grid.is_time) for p in parsed])
+    expected = np.diff(np.searchsorted(changed, stops), prepend=0)
+    values, is_wrong = _varints_of(varints, sizes - mask_bytes, expected)
     if is_wrong.any():
         return np.empty(0, np.int64), [(int(i), "varints do not match the mask") for i in np.flatnonzero(is_wrong)]
-    codes = np.zeros(len(changed), np.int64)
+    codes = np.zeros(len(has_changed), np.int64)
     codes[changed] = values
     return codes, []
 
@@ -111,15 +115,15 @@ def _column_masks(
     """For every column of every frame: whether its first code differs from 0, and whether any later one does."""
     sizes = columns + np.array([p.grid.long_columns for p in parsed], np.int64)
     bits = _bits(b"".join(p.column_mask for p in parsed), sizes)
-    is_first = np.arange(len(bits)) - np.repeat(np.cumsum(sizes) - sizes, sizes) < np.repeat(columns, sizes)
+    is_first = np.arange(len(bits)) < np.repeat(np.cumsum(sizes) - sizes + columns, sizes)
     moves = np.zeros(len(layout.counts), np.bool_)
-    moves[layout.counts > 1] = bits[~is_first]
-    return bits[is_first], moves
+    moves[np.flatnonzero(layout.counts > 1)] = bits[np.flatnonzero(~is_first)]
+    return bits[np.flatnonzero(is_first)], moves
 
 
-def _sums(values: Ints | NDArray[np.bool_], counts: Ints) -> Ints:
+def _sums(values: Ints, counts: Ints) -> Ints:
     """Sum of the first counts[0] values, of the next counts[1], and so on."""
-    total = np.concatenate((np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)))
+    total = np.concatenate((np.zeros(1, np.int64), np.cumsum(values)))
     return np.diff(total[np.cumsum(counts)], prepend=0)
 
 
@@ -127,10 +131,8 @@ def _bits(packed: bytes, sizes: Ints) -> NDArray[np.bool_]:
     """Bits of several masks behind each other, each padded to whole bytes, without the padding."""
     bits = np.unpackbits(np.frombuffer(packed, np.uint8)).view(np.bool_)
     padded = (sizes + 7) // 8 * 8
-    kept: NDArray[np.bool_] = bits[
-        np.arange(len(bits)) - np.repeat(np.cumsum(padded) - padded, padded) < np.repeat(sizes, padded)
-    ]
-    return kept
+    ends = np.repeat(np.cumsum(padded) - padded + sizes, padded)
+    return bits[np.flatnonzero(np.arange(len(bits)) < ends)]
 
 
 def _disordered(
