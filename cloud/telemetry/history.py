@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Literal
 
 import msgspec
@@ -21,6 +22,8 @@ _RAW_US = 2 * 3_600_000_000
 _MINUTES_US = 14 * 86_400_000_000
 _TRACK_RAW_US = 2 * 86_400_000_000
 _WIDTH_MS = {"raw": 0, "1m": 60_000, "1h": 3_600_000}
+# So many scans of rows for dirty buckets; what lies further apart is read with the rows in between.
+_MAX_RUNS = 6
 _EPOCH = datetime(1970, 1, 1)  # naive UTC, as the store has it
 
 
@@ -120,33 +123,48 @@ def _tier(
     cursor: Cursor, tier: Tier, tenant_id: int, vehicle_id: int, signals: Sequence[Signal], from_us: int, to_us: int
 ) -> dict[str, NDArray[np.generic]]:
     """Buckets of a tier, those with a dirty minute made from `tel` on the spot."""
-    unit = "minute" if tier == "1m" else "hour"
+    width_us = _WIDTH_MS[tier] * 1000
     triples = [tier_columns(signal) for signal in signals]
-    clean = "".join(f", {column}" for triple in triples for column in triple)
+    names = "".join(f", {column}" for triple in triples for column in triple)
+    place = [tenant_id, vehicle_id]
+    asked = [*place, timestamp(from_us // width_us * width_us), timestamp(to_us)]
+    clean = (
+        f"SELECT epoch_ms(bucket) AS ts_ms{names} FROM tel_{tier}"  # noqa: S608
+        " WHERE tenant_id = ? AND vehicle_id = ? AND bucket >= ? AND bucket < ?"
+    )
+    # Asked apart: as a part of one statement the dirty buckets would keep the scans from being pruned. What is
+    # built in between is made from `tel` all the same.
+    minutes = cursor.execute(
+        "SELECT epoch_us(bucket) FROM dirty WHERE tenant_id = ? AND vehicle_id = ? AND bucket >= ? AND bucket < ?",
+        asked,
+    ).fetchall()
+    dirty = sorted({minute // width_us * width_us for (minute,) in minutes})
+    if not dirty:
+        return cursor.execute(clean + " ORDER BY ts_ms", asked).fetchnumpy()
     made = "".join(
         f", min({s.name}) AS {triple[0]}, max({s.name}) AS {triple[1]}, arg_max({s.name}, ts) AS {triple[2]}"
         for s, triple in zip(signals, triples, strict=True)
     )
-    place = [tenant_id, vehicle_id, timestamp(from_us), timestamp(to_us)]
-    cut = timestamp(from_us // (60_000_000 if tier == "1m" else 3_600_000_000) * _WIDTH_MS[tier] * 1000)
-    sql = f"""
-        WITH fresh AS (
-            SELECT DISTINCT date_trunc('{unit}', bucket)::TIMESTAMP AS bucket FROM dirty
-            WHERE tenant_id = ? AND vehicle_id = ? AND bucket >= ? AND bucket < ?),
-        rows AS (
-            SELECT date_trunc('{unit}', ts)::TIMESTAMP AS bucket, * EXCLUDE (tenant_id) FROM tel
-            WHERE tenant_id = ? AND vehicle_id = ? AND ts >= (SELECT min(bucket) FROM fresh)
-            AND ts < (SELECT max(bucket) + INTERVAL 1 {unit} FROM fresh))
-        SELECT epoch_ms(bucket) AS ts_ms{clean} FROM (
-            SELECT bucket{clean} FROM tel_{tier}
-            WHERE tenant_id = ? AND vehicle_id = ? AND bucket >= ? AND bucket < ?
-            AND bucket NOT IN (SELECT bucket FROM fresh)
-            UNION ALL
-            SELECT bucket{made} FROM rows WHERE bucket IN (SELECT bucket FROM fresh) GROUP BY bucket)
-        ORDER BY bucket
-        """  # noqa: S608
-    place[2] = cut
-    return cursor.execute(sql, [*place, tenant_id, vehicle_id, *place]).fetchnumpy()
+    fresh = (
+        f" UNION ALL SELECT epoch_ms(time_bucket(to_microseconds({width_us}), ts)) AS ts_ms{made} FROM tel"  # noqa: S608
+        " WHERE tenant_id = ? AND vehicle_id = ? AND ts >= ? AND ts < ? GROUP BY ts_ms HAVING ts_ms IN"
+        " (SELECT unnest(?))"
+    )
+    runs = _runs(dirty, width_us)
+    arguments: list[object] = [*asked, [timestamp(us) for us in dirty]]
+    for first, last in runs:
+        here = [us // 1000 for us in dirty if first <= us <= last]
+        arguments += [*place, timestamp(first), timestamp(last + width_us), here]
+    sql = clean + " AND bucket NOT IN (SELECT unnest(?))" + fresh * len(runs)
+    return cursor.execute(sql + " ORDER BY ts_ms", arguments).fetchnumpy()
+
+
+def _runs(buckets: Sequence[int], width_us: int) -> list[tuple[int, int]]:
+    """Ascending buckets as at most `_MAX_RUNS` stretches (first, last) of the fewest buckets in between."""
+    gaps = sorted(((b - a, b) for a, b in pairwise(buckets) if b - a > width_us), reverse=True)[: _MAX_RUNS - 1]
+    starts = [buckets[0], *sorted(begin for _, begin in gaps)]
+    ends = [max(us for us in buckets if us < start) for start in starts[1:]] + [buckets[-1]]
+    return list(zip(starts, ends, strict=True))
 
 
 def _series(
