@@ -50,6 +50,7 @@ from cloud.ops.metrics import Gauge, StageCollector, StageCount
 from cloud.reads import LiveReads, TelemetryReads
 from cloud.telemetry.derive_reader import DeriveReader
 from cloud.telemetry.ledger_view import load_ledger
+from cloud.telemetry.spans import keep_rolling
 from cloud.telemetry.store import TelemetryStore
 from cloud.telemetry.tiers import keep_building
 from cloud.telemetry.writer import TelemetryWriter, load_latest
@@ -123,6 +124,7 @@ class Cloud:
                 group.create_task(self.hub.run(), name="live"),
                 group.create_task(self.derive.run(), name="derive"),
                 group.create_task(keep_building(self.store), name="tiers"),
+                group.create_task(keep_rolling(self.store), name="spans"),
             ]
             await self.ingest.is_ready.wait()
             yield group

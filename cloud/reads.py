@@ -10,17 +10,16 @@ from typing import Generic, TypeVar
 
 import duckdb
 import msgspec
-import numpy as np
 
 from cloud.facts import VehicleStatus
-from cloud.fleet.neighbours import DeviceAccount, EventRow, FleetTotals, Span, VehicleNow
+from cloud.fleet.neighbours import DeviceAccount, DeviceBook, EventRow, FleetTotals, Span, VehicleNow
 from cloud.fleet.payloads import FrameTotals, History, LostFrames, Series, StreamLedgerView, Track
 from cloud.http.parameters import EventKey
 from cloud.live.hub import LiveHub
 from cloud.telemetry import history as past
 from cloud.telemetry import ledger_view
+from cloud.telemetry import spans as sampled
 from cloud.telemetry.store import TelemetryStore
-from cloud.telemetry.timeline import Timeline
 from sync_protocol.signals import Signal, catalogue
 
 T = TypeVar("T")
@@ -104,25 +103,25 @@ class TelemetryReads:
             for row in rows
         ]
 
-    async def device_events(self, device_id: int, kinds: Sequence[str], since: datetime) -> list[EventRow]:
-        """Events of a device of some kinds, oldest first."""
-        values = [self._tenant_id, device_id, _naive(since), list(kinds)]
-        return await self._store.read(lambda cursor: _device_events(cursor, values))
-
-    async def spans(self, device_id: int, since: datetime, max_gap_ms: int) -> list[Span]:
-        """When a device sampled: stretches without a gap beyond `max_gap_ms`, oldest first."""
-        values = [self._tenant_id, device_id, _naive(since), max_gap_ms]
-        return await self._store.read(lambda cursor: _spans(cursor, values, max_gap_ms))
-
     async def accounts(self) -> Mapping[int, DeviceAccount]:
         """Every device's frames, added up."""
         kept = self._accounts.get()
         return kept or self._accounts.put(await self._store.read(lambda cursor: _accounts(cursor, self._tenant_id)))
 
-    async def ledger(self, device_id: int) -> list[StreamLedgerView]:
-        """Every stream of a device, oldest first."""
-        found = await self._store.read(lambda cursor: ledger_view.device_ledger(cursor, self._tenant_id, device_id))
-        return [_stream(stream) for stream in reversed(found)]
+    async def ledger(self, device_id: int, kinds: Sequence[str], since: datetime) -> DeviceBook:
+        """Every stream of a device, when it sampled, and its events of some kinds; in one turn of a reader."""
+        values = [self._tenant_id, device_id, _naive(since), list(kinds)]
+
+        def read(cursor: duckdb.DuckDBPyConnection) -> DeviceBook:
+            streams = ledger_view.device_ledger(cursor, self._tenant_id, device_id)
+            found = sampled.spans(cursor, self._tenant_id, device_id, _us(since) // 1000)
+            return DeviceBook(
+                [_stream(stream) for stream in reversed(streams)],
+                [Span(*span) for span in found],
+                _device_events(cursor, values),
+            )
+
+        return await self._store.read(read)
 
     async def totals(self) -> FleetTotals:
         """All frames and samples."""
@@ -169,48 +168,6 @@ def _device_events(cursor: duckdb.DuckDBPyConnection, values: list[object]) -> l
         values,
     ).fetchall()
     return [EventRow(ts.replace(tzinfo=UTC), kind, msgspec.json.decode(data), *rest) for ts, kind, data, *rest in rows]
-
-
-_ISLANDS = """
-WITH f AS (
-    SELECT stream_no, boot, first_ms, last_ms,
-        first_ms - max(last_ms) OVER (PARTITION BY stream_no, boot ORDER BY first_ms
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS gap_ms
-    FROM frames WHERE tenant_id = ? AND device_id = ? AND received >= ? AND samples > 0),
-i AS (SELECT *, sum((gap_ms > ?)::INTEGER) OVER (PARTITION BY stream_no, boot ORDER BY first_ms) AS island FROM f)
-SELECT stream_no, boot, min(first_ms), max(last_ms) FROM i GROUP BY stream_no, boot, island
-"""
-
-
-def _spans(cursor: duckdb.DuckDBPyConnection, values: list[object], max_gap_ms: int) -> list[Span]:
-    islands = cursor.execute(_ISLANDS, values).fetchall()
-    boots = {(stream_no, boot) for stream_no, boot, _, _ in islands}
-    times: dict[tuple[int, int], Timeline] = {boot: Timeline() for boot in boots}
-    streams = sorted({stream_no for stream_no, _ in boots})
-    anchors = cursor.execute(
-        "SELECT stream_no, boot, boot_ms, utc_ms, source FROM anchors WHERE stream_no IN (SELECT unnest(?))", [streams]
-    ).fetchall()
-    for stream_no, boot, boot_ms, utc_ms, source in anchors:
-        if (stream_no, boot) in times:
-            times[stream_no, boot].add(boot_ms, utc_ms, source)
-    spans: list[Span] = []
-    for stream_no, boot, first_ms, last_ms in islands:
-        timeline = times[stream_no, boot]
-        if timeline.is_anchored:
-            first, last = timeline.project(np.array([first_ms, last_ms], np.int64)).tolist()
-            spans.append(Span(first, last))
-    return _joined(sorted(spans), max_gap_ms)
-
-
-def _joined(spans: Sequence[Span], max_gap_ms: int) -> list[Span]:
-    """Boots and streams that follow each other without a gap are one stretch."""
-    out: list[Span] = []
-    for span in spans:
-        if out and span.first_ms - out[-1].last_ms <= max_gap_ms:
-            out[-1] = Span(out[-1].first_ms, max(out[-1].last_ms, span.last_ms))
-        else:
-            out.append(span)
-    return out
 
 
 def _accounts(cursor: duckdb.DuckDBPyConnection, tenant_id: int) -> dict[int, DeviceAccount]:

@@ -1,7 +1,7 @@
 """HTTP: devices and their delivery ledger, the signal catalogue, the fleet at a glance."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from hashlib import sha256
 
@@ -22,11 +22,12 @@ from cloud.fleet.payloads import (
     FrameTotals,
     SignalInfo,
     Signals,
+    StreamLedgerView,
     Summary,
     VehicleCounts,
 )
 from cloud.fleet.service import Fleet
-from cloud.fleet.silences import EVENT_KINDS, MIN_SILENCE_MS, silences
+from cloud.fleet.silences import EVENT_KINDS, silences
 from cloud.fleet.tables import Device, Vehicle
 from cloud.http.problem import PROBLEMS
 from sync_protocol.errors import NotFound
@@ -55,11 +56,8 @@ async def get_ledger(fleet: NamedDependency[Fleet], device_id: FromPath[str]) ->
     device = _device(fleet, device_id)
     now = fleet.clock()
     since = now - LEDGER_SILENCES
-    streams = await fleet.telemetry.ledger(device.id)
-    account = (await fleet.telemetry.accounts()).get(device.id, NO_FRAMES)
-    spans = await fleet.telemetry.spans(device.id, since, MIN_SILENCE_MS)
-    events = await fleet.telemetry.device_events(device.id, EVENT_KINDS, since)
-    return DeviceLedger(device.name, now, account.totals, streams, silences(spans, events, now))
+    book = await fleet.telemetry.ledger(device.id, EVENT_KINDS, since)
+    return DeviceLedger(device.name, now, _totals(book.streams), book.streams, silences(book.spans, book.events, now))
 
 
 @get("/signals", responses=PROBLEMS, tags=["signals"])
@@ -100,6 +98,18 @@ async def get_summary(fleet: NamedDependency[Fleet]) -> Summary:
     words = ("driving", "idling", "parked", "silent", "unknown")
     return Summary(
         VehicleCounts(counts.total(), *(counts[word] for word in words)), totals.frames, totals.samples, totals.doubled
+    )
+
+
+def _totals(streams: Sequence[StreamLedgerView]) -> FrameTotals:
+    def count(ranges: Iterable[tuple[int, int]]) -> int:
+        return sum(last - first + 1 for first, last in ranges)
+
+    return FrameTotals(
+        stored=sum(count(stream.stored) for stream in streams),
+        pending=sum(count(stream.pending) for stream in streams),
+        lost=sum(count((gap.first, gap.last) for gap in stream.lost) for stream in streams),
+        quarantined=sum(count(stream.quarantined) for stream in streams),
     )
 
 

@@ -38,10 +38,18 @@ class DeviceAccount(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A stretch of samples of a device without a long gap, UTC in ms, both ends included."""
+    """A stretch of samples of a device without a gap beyond a minute, UTC in ms, both ends included."""
 
     first_ms: int
     last_ms: int
+
+
+class DeviceBook(NamedTuple):
+    """What the ledger page of a device is made of: streams, stretches and events, each oldest first."""
+
+    streams: list[StreamLedgerView]
+    spans: list[Span]
+    events: list[EventRow]
 
 
 class FleetTotals(NamedTuple):
@@ -71,20 +79,12 @@ class Telemetry(Protocol):
         """Events of a vehicle, newest first, those that sort before a key."""
         ...
 
-    async def device_events(self, device_id: int, kinds: Sequence[str], since: datetime) -> list[EventRow]:
-        """Events of a device of some kinds, oldest first."""
-        ...
-
-    async def spans(self, device_id: int, since: datetime, max_gap_ms: int) -> list[Span]:
-        """When a device sampled: stretches without a gap beyond `max_gap_ms`, oldest first."""
-        ...
-
     async def accounts(self) -> Mapping[int, DeviceAccount]:
         """Every device's frames, added up."""
         ...
 
-    async def ledger(self, device_id: int) -> list[StreamLedgerView]:
-        """Every stream of a device, oldest first."""
+    async def ledger(self, device_id: int, kinds: Sequence[str], since: datetime) -> DeviceBook:
+        """Every stream of a device, when it sampled, and its events of some kinds."""
         ...
 
     async def totals(self) -> FleetTotals:

@@ -63,17 +63,16 @@ def device_ledger(cursor: Cursor, tenant_id: int, device_id: int) -> list[Stream
     streams = cursor.execute(
         _STREAMS + " WHERE tenant_id = ? AND device_id = ? ORDER BY stream_no DESC", [tenant_id, device_id]
     ).fetchall()
+    numbers = [stream_no for stream_no, *_ in streams]
     ranges = cursor.execute(
-        "SELECT r.stream_no, r.state, r.first, r.last, r.reason FROM ledger_range r"
-        " JOIN streams s ON r.stream_no = s.stream_no WHERE s.tenant_id = ? AND s.device_id = ?"
-        " ORDER BY r.stream_no, r.first",
-        [tenant_id, device_id],
+        "SELECT stream_no, state, first, last, reason FROM ledger_range WHERE stream_no IN (SELECT unnest(?))"
+        " ORDER BY stream_no, first",
+        [numbers],
     ).fetchall()
     boots = dict(
         cursor.execute(
-            "SELECT b.stream_no, count(DISTINCT b.boot) FROM boots b JOIN streams s ON b.stream_no = s.stream_no"
-            " WHERE s.tenant_id = ? AND s.device_id = ? GROUP BY b.stream_no",
-            [tenant_id, device_id],
+            "SELECT stream_no, count(DISTINCT boot) FROM boots WHERE stream_no IN (SELECT unnest(?)) GROUP BY ALL",
+            [numbers],
         ).fetchall()
     )
     out = []

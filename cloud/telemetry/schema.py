@@ -9,7 +9,7 @@ import duckdb
 from sync_protocol.errors import Unavailable
 from sync_protocol.signals import Signal, catalogue
 
-VERSION = 1
+VERSION = 2
 
 SQL_TYPES = {
     "boolean": "BOOLEAN",
@@ -96,4 +96,12 @@ def _version_1() -> str:
     return _FIXED + _tel() + _tier("tel_1m") + _tier("tel_1h")
 
 
-_MIGRATIONS = (_version_1,)
+def _version_2() -> str:
+    """When devices sampled, rolled up from `frames` (`cloud/telemetry/spans.py`)."""
+    return (
+        "CREATE TABLE spans(tenant_id INTEGER, device_id INTEGER, stream_no INTEGER, boot INTEGER,"
+        " first_ms BIGINT, last_ms BIGINT);"
+    )
+
+
+_MIGRATIONS = (_version_1, _version_2)
