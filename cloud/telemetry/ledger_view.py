@@ -1,5 +1,6 @@
 """The ledger as the store has it: for ingest at start, and for the pages that show it."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -63,17 +64,17 @@ def device_ledger(cursor: Cursor, tenant_id: int, device_id: int) -> list[Stream
     streams = cursor.execute(
         _STREAMS + " WHERE tenant_id = ? AND device_id = ? ORDER BY stream_no DESC", [tenant_id, device_id]
     ).fetchall()
+    if not streams:
+        return []
     numbers = [stream_no for stream_no, *_ in streams]
+    among = f"stream_no IN ({', '.join('?' for _ in numbers)})"
     ranges = cursor.execute(
-        "SELECT stream_no, state, first, last, reason FROM ledger_range WHERE stream_no IN (SELECT unnest(?))"
-        " ORDER BY stream_no, first",
-        [numbers],
+        f"SELECT stream_no, state, first, last, reason FROM ledger_range WHERE {among} ORDER BY stream_no, first",  # noqa: S608
+        numbers,
     ).fetchall()
-    boots = dict(
-        cursor.execute(
-            "SELECT stream_no, count(DISTINCT boot) FROM boots WHERE stream_no IN (SELECT unnest(?)) GROUP BY ALL",
-            [numbers],
-        ).fetchall()
+    boots = Counter(
+        stream_no
+        for stream_no, _ in set(cursor.execute(f"SELECT stream_no, boot FROM boots WHERE {among}", numbers).fetchall())  # noqa: S608
     )
     out = []
     for stream_no, _, _, stream_id, first_seen, last_seen, is_active in streams:
@@ -88,7 +89,7 @@ def device_ledger(cursor: Cursor, tenant_id: int, device_id: int) -> list[Stream
                 first_seen,
                 last_seen,
                 last_seq,
-                boots.get(stream_no, 0),
+                boots[stream_no],
                 stored,
                 pending,
                 lost,

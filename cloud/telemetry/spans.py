@@ -77,21 +77,20 @@ def spans(cursor: Cursor, tenant_id: int, device_id: int, since_ms: int) -> list
     A boot whose time is not known yet has none.
     """
     place = [tenant_id, device_id]
-    source = (
-        f"SELECT {_PLACE} FROM spans WHERE tenant_id = ? AND device_id = ? UNION ALL"  # noqa: S608
-        f" SELECT {_PLACE} FROM frames WHERE tenant_id = ? AND device_id = ? AND received >= ? AND samples > 0"
-    )
     rows = cursor.execute(
-        _ISLANDS.format(source=source), [GAP_MS, *place, *place, _rolled_to(cursor) - _OVERLAP]
+        "SELECT stream_no, boot, first_ms, last_ms FROM spans WHERE tenant_id = ? AND device_id = ? UNION ALL"
+        " SELECT stream_no, boot, first_ms, last_ms FROM frames"
+        " WHERE tenant_id = ? AND device_id = ? AND received >= ? AND samples > 0",
+        [*place, *place, _rolled_to(cursor) - _OVERLAP],
     ).fetchall()
-    timelines = _timelines(cursor, {(stream_no, boot) for _, _, stream_no, boot, _, _ in rows})
+    of_boot: dict[tuple[int, int], list[Span]] = {}
+    for stream_no, boot, first_ms, last_ms in rows:
+        of_boot.setdefault((stream_no, boot), []).append(Span(first_ms, last_ms))
     found: list[Span] = []
-    for _, _, stream_no, boot, first_ms, last_ms in rows:
-        timeline = timelines[stream_no, boot]
+    for boot, timeline in _timelines(cursor, of_boot).items():
         if timeline.is_anchored:
-            first, last = timeline.project(np.array([first_ms, last_ms], np.int64)).tolist()
-            if last >= since_ms:
-                found.append(Span(first, last))
+            ends = timeline.project(np.array(_joined(sorted(of_boot[boot])), np.int64).ravel()).reshape(-1, 2)
+            found += [Span(first, last) for first, last in ends.tolist() if last >= since_ms]
     return _joined(sorted(found))
 
 
@@ -102,9 +101,13 @@ def _rolled_to(cursor: Cursor) -> datetime:
 
 def _timelines(cursor: Cursor, boots: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Timeline]:
     times = {boot: Timeline() for boot in boots}
+    if not times:
+        return times
     streams = sorted({stream_no for stream_no, _ in times})
     anchors = cursor.execute(
-        "SELECT stream_no, boot, boot_ms, utc_ms, source FROM anchors WHERE stream_no IN (SELECT unnest(?))", [streams]
+        "SELECT stream_no, boot, boot_ms, utc_ms, source FROM anchors"  # noqa: S608
+        f" WHERE stream_no IN ({', '.join('?' for _ in streams)})",
+        streams,
     ).fetchall()
     for stream_no, boot, boot_ms, utc_ms, source in anchors:
         if (stream_no, boot) in times:
@@ -113,7 +116,7 @@ def _timelines(cursor: Cursor, boots: Iterable[tuple[int, int]]) -> dict[tuple[i
 
 
 def _joined(found: Sequence[Span]) -> list[Span]:
-    """Boots and streams that follow each other without a gap are one stretch."""
+    """Stretches in order, those that follow each other without a gap as one."""
     out: list[Span] = []
     for span in found:
         if out and span.first_ms - out[-1].last_ms <= GAP_MS:
