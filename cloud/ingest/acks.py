@@ -33,7 +33,8 @@ class Acks:
     def __init__(self, ack_frames: int, ack_delay_s: float) -> None:
         self._frames = ack_frames
         self._delay_s = ack_delay_s
-        self._waiting: dict[bytes, _Waiting] = {}
+        self._waiting: dict[bytes, _Waiting] = {}  # the one that has waited longest is first
+        self._ready: dict[bytes, None] = {}
 
     def add(self, acked: list[Acked], now_s: float) -> None:
         """Take in what one commit made safe."""
@@ -43,18 +44,24 @@ class Acks:
                 waiting = self._waiting[stream_id] = _Waiting(device, now_s)
             if is_fork:
                 waiting.forked.add((seq, crc))
+                self._ready[stream_id] = None
             else:
                 waiting.crcs[seq] = crc
+                if len(waiting.crcs) >= self._frames:
+                    self._ready[stream_id] = None
 
     def due(self, now_s: float, is_final: bool = False) -> list[tuple[str, bytes]]:
         """(subject, message) of every acknowledgement that shall wait no longer."""
+        due, self._ready = self._ready, {}
+        for stream_id, waiting in self._waiting.items():
+            if not is_final and now_s - waiting.since_s < self._delay_s:
+                break
+            due[stream_id] = None
         out = []
-        for stream_id, waiting in list(self._waiting.items()):
-            is_old = now_s - waiting.since_s >= self._delay_s
-            if is_final or is_old or waiting.forked or len(waiting.crcs) >= self._frames:
-                del self._waiting[stream_id]
-                ack = Ack(stream_id, _ranges(waiting.crcs), tuple(sorted(waiting.forked)))
-                out.append((subjects.down(waiting.device.tenant, waiting.device.name), encode_down(ack)))
+        for stream_id in due:
+            waiting = self._waiting.pop(stream_id)
+            ack = Ack(stream_id, _ranges(waiting.crcs), tuple(sorted(waiting.forked)))
+            out.append((subjects.down(waiting.device.tenant, waiting.device.name), encode_down(ack)))
         return out
 
 

@@ -87,7 +87,7 @@ class Ingest:
                 group.create_task(source.run())
                 group.create_task(self._fill(source))
                 group.create_task(self._finish(source))
-                group.create_task(self._acknowledge())
+                group.create_task(self._acknowledge(source))
                 group.create_task(self._mend_stream())
                 group.create_task(self._place())
         finally:
@@ -141,27 +141,27 @@ class Ingest:
         while True:
             committing, reply = await self._under_way.get()
             result = await asyncio.wrap_future(committing.future)
-            await self._committed(committing, result)
+            await self._committed(source, committing, result)
             source.ack(reply)
 
-    async def _committed(self, done: Committing, result: Committed) -> None:
+    async def _committed(self, source: Source, done: Committing, result: Committed) -> None:
         await asyncio.get_running_loop().run_in_executor(self._decode, self.pipeline.committed, done)
         self._acks.add(done.acked, time.monotonic())
-        await self._send_acks()
-        for subject, data in done.answers:
-            await self.publish(subject, data)
+        self._send_acks(source)
+        source.publish_all(done.answers)  # behind the acknowledgements, on one connection: they arrive in this order
         self._on_commit(done.device_ids | result.retimed, done.has_late or bool(result.retimed))
         log.debug("batch_committed", frames=done.frames, samples=done.samples, messages=done.messages)
 
-    async def _acknowledge(self) -> None:
+    async def _acknowledge(self, source: Source) -> None:
         while True:
             await asyncio.sleep(min(0.25, max(0.05, self._config.ack_delay_s / 4)))
-            await self._send_acks()
+            self._send_acks(source)
 
-    async def _send_acks(self) -> None:
-        for subject, data in self._acks.due(time.monotonic()):
-            self.counters.acks += 1
-            await self.publish(subject, data)
+    def _send_acks(self, source: Source) -> None:
+        """One that is lost with the connection is asked for again by the device: it sends the frames once more."""
+        due = self._acks.due(time.monotonic())
+        self.counters.acks += len(due)
+        source.publish_all(due)
 
     async def _place(self) -> None:
         """Now and then, place the boots that nobody gave a time; the next commit writes it down."""

@@ -1,6 +1,7 @@
 """The broker's side of ingest: stream and durable, pulling messages, acknowledging them, publishing down."""
 
 import asyncio
+from collections.abc import Sequence
 import json
 import re
 import secrets
@@ -161,6 +162,10 @@ class Source:
         """Acknowledge the message of this reply subject and all before it."""
         if reply:
             self._puller.publish(reply, b"+ACK")
+
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Send (subject, data) down to devices, in one write; lost while there is no connection."""
+        self._puller.publish_all(messages)
 
     def _on_message(self, subject: str, data: bytes, reply: str) -> None:
         tokens = reply.split(".")

@@ -78,3 +78,14 @@ def test_nobody_there_is_said_plainly() -> None:
         assert not puller.is_connected
 
     asyncio.run(scenario())
+
+
+def test_many_messages_go_out_in_one_write() -> None:
+    async def scenario() -> None:
+        connection = PullConnection(None, "_I.x", lambda *_: None, lambda _: None)
+        wire = Wire()
+        connection.connection_made(wire)
+        connection.publish_all([("d.demo.van-1", b"a\r\nb"), ("d.demo.van-2", b"")])
+        assert wire.written == b"PUB d.demo.van-1 4\r\na\r\nb\r\nPUB d.demo.van-2 0\r\n\r\n"
+
+    asyncio.run(scenario())
