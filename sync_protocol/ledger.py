@@ -26,6 +26,9 @@ class Ranges:
         last = first if last is None else last
         if last < first:
             raise ValueError(f"range {first}..{last}: expected first <= last")
+        if self._last and first == self._last[-1] + 1:  # nearly always: the next number of a stream
+            self._last[-1] = last
+            return last - first + 1
         lo = bisect_left(self._last, first - 1)
         hi = bisect_right(self._first, last + 1)
         covered = 0
@@ -39,6 +42,8 @@ class Ranges:
 
     def remove(self, first: int, last: int | None = None) -> None:
         """Take `first` to `last` out; numbers that are not in are passed over."""
+        if not self._last:
+            return
         last = first if last is None else last
         lo = bisect_left(self._last, first)
         hi = bisect_right(self._first, last)
@@ -50,6 +55,8 @@ class Ranges:
         self._last[lo:hi] = [b for _, b in kept]
 
     def __contains__(self, seq: int) -> bool:
+        if not self._last or seq > self._last[-1]:
+            return False
         i = bisect_right(self._first, seq) - 1
         return i >= 0 and seq <= self._last[i]
 
