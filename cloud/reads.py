@@ -3,18 +3,22 @@
 The fleet knows these as the Protocols of `cloud/fleet/neighbours.py`, so that no stage imports another.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 import time
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import duckdb
 import msgspec
+import numpy as np
 
 from cloud.facts import VehicleStatus
 from cloud.fleet.neighbours import DeviceAccount, DeviceBook, EventRow, FleetTotals, Span, VehicleNow
 from cloud.fleet.payloads import FrameTotals, History, LostFrames, Series, StreamLedgerView, Track
 from cloud.http.parameters import EventKey
+from cloud.latest import CELL
 from cloud.live.hub import LiveHub
 from cloud.telemetry import history as past
 from cloud.telemetry import ledger_view
@@ -25,25 +29,44 @@ from sync_protocol.signals import Signal, catalogue
 T = TypeVar("T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What pages poll and what costs a scan is asked of the store once for all who ask in this time.
-FRESH_S = 1.0
-TOTALS_FRESH_S = 5.0
+ACCOUNTS_KEPT_S = (1.0, 10.0)
+TOTALS_KEPT_S = (5.0, 20.0)
 
 
-class _Kept(Generic[T]):
-    """The last answer, for as long as it is fresh."""
+class Kept(Generic[T]):
+    """An answer that many pages poll: for `fresh_s` given again; up to `kept_s` given while a newer one is made."""
 
-    def __init__(self, fresh_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        ask: Callable[[], Coroutine[Any, Any, T]],
+        fresh_s: float,
+        kept_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ask = ask
         self._fresh_s = fresh_s
+        self._kept_s = kept_s
         self._clock = clock
-        self._until = 0.0
-        self._value: T | None = None
+        self._asking: asyncio.Task[T] | None = None
+        self._value: tuple[float, T] | None = None
 
-    def get(self) -> T | None:
-        return self._value if self._clock() < self._until else None
+    async def get(self) -> T:
+        """The answer; waits for one only when the last is older than `kept_s`."""
+        known, now = self._value, self._clock()
+        if known is not None and now - known[0] < self._fresh_s:
+            return known[1]
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+            self._asking.add_done_callback(partial(self._answered, now))
+        if known is not None and now - known[0] < self._kept_s:
+            return known[1]
+        return await asyncio.shield(self._asking)
 
-    def put(self, value: T) -> T:
-        self._value, self._until = value, self._clock() + self._fresh_s
-        return value
+    def _answered(self, asked_at: float, task: asyncio.Task[T]) -> None:
+        self._asking = None
+        # A fault belongs to whoever waits; without anybody the next one asks again.
+        if not task.cancelled() and task.exception() is None:
+            self._value = asked_at, task.result()
 
 
 class TelemetryReads:
@@ -52,8 +75,8 @@ class TelemetryReads:
     def __init__(self, store: TelemetryStore, tenant_id: int) -> None:
         self._store = store
         self._tenant_id = tenant_id
-        self._accounts: _Kept[Mapping[int, DeviceAccount]] = _Kept(FRESH_S)
-        self._totals: _Kept[FleetTotals] = _Kept(TOTALS_FRESH_S)
+        self._accounts = Kept(partial(store.read, lambda cursor: _accounts(cursor, tenant_id)), *ACCOUNTS_KEPT_S)
+        self._totals = Kept(partial(store.read, lambda cursor: _totals(cursor, tenant_id)), *TOTALS_KEPT_S)
 
     async def history(
         self, vehicle_id: int, signals: Sequence[Signal], start: datetime, end: datetime, points: int
@@ -105,8 +128,7 @@ class TelemetryReads:
 
     async def accounts(self) -> Mapping[int, DeviceAccount]:
         """Every device's frames, added up."""
-        kept = self._accounts.get()
-        return kept or self._accounts.put(await self._store.read(lambda cursor: _accounts(cursor, self._tenant_id)))
+        return await self._accounts.get()
 
     async def ledger(self, device_id: int, kinds: Sequence[str], since: datetime) -> DeviceBook:
         """Every stream of a device, when it sampled, and its events of some kinds; in one turn of a reader."""
@@ -125,8 +147,7 @@ class TelemetryReads:
 
     async def totals(self) -> FleetTotals:
         """All frames and samples."""
-        kept = self._totals.get()
-        return kept or self._totals.put(await self._store.read(lambda cursor: _totals(cursor, self._tenant_id)))
+        return await self._totals.get()
 
 
 class LiveReads:
@@ -136,17 +157,25 @@ class LiveReads:
         self._hub = hub
         self._tenant_id = tenant_id
 
-    def now(self, vehicle_id: int, names: Sequence[str] | None = None) -> VehicleNow | None:
-        """The newest values of a vehicle (of some signals), None when it has never sent any."""
-        table = self._hub.table
-        if not self._is_seen(vehicle_id):
-            return None
-        if names is None:
-            latest = table.get(vehicle_id)
-            return None if latest is None else VehicleNow(latest.ts_ms, latest.values)
-        by_name = catalogue().by_name
-        reads = ((name, table.value(vehicle_id, by_name[name].id)) for name in names)
-        return VehicleNow(table.ts_ms(vehicle_id), {name: read for name, read in reads if read is not None})
+    def now(self, vehicle_id: int) -> VehicleNow | None:
+        """The newest values of a vehicle, None when it has never sent any."""
+        latest = self._hub.table.get(vehicle_id) if self._is_seen(vehicle_id) else None
+        return None if latest is None else VehicleNow(latest.ts_ms, latest.values)
+
+    def newest(self, vehicle_ids: Sequence[int], names: Sequence[str]) -> Mapping[int, VehicleNow]:
+        """The newest values of some signals, of those of the vehicles that have ever sent any."""
+        seen = [number for number in vehicle_ids if self._is_seen(number)]
+        heads, offsets, data = self._hub.table.packed(seen)
+        cells = np.frombuffer(data, CELL)
+        by_id = {catalogue().by_name[name].id: name for name in names}
+        at = np.flatnonzero(np.isin(cells["signal"], list(by_id)))
+        cells = cells[at]
+        owners = np.searchsorted(offsets, at * CELL.itemsize, side="right") - 1
+        values: list[dict[str, tuple[float, int]]] = [{} for _ in seen]
+        columns = (owners.tolist(), cells["signal"].tolist(), cells["value"].tolist(), cells["ts_ms"].tolist())
+        for owner, signal, value, ts_ms in zip(*columns, strict=True):
+            values[owner][by_id[signal]] = (value, ts_ms)
+        return {head.vehicle_id: VehicleNow(head.ts_ms, own) for head, own in zip(heads, values, strict=True)}
 
     def status(self, vehicle_id: int) -> VehicleStatus:
         """What a vehicle does now."""

@@ -91,9 +91,9 @@ async def list_signals(request: Request[object, object, State]) -> Response[Sign
 @get("/summary", responses=PROBLEMS, tags=["fleet"])
 async def get_summary(fleet: NamedDependency[Fleet]) -> Summary:
     """The fleet at a glance."""
-
-    ids = await fleet.db.run(lambda session: session.scalars(select(Vehicle.id)).all())
-    counts: Counter[str] = Counter(fleet.live.status(number) for number in ids)
+    counts: Counter[str] = Counter(
+        fleet.live.status(number) for number in fleet.registry.vehicles_of(fleet.db.tenant_id)
+    )
     totals = await fleet.telemetry.totals()
     words = ("driving", "idling", "parked", "silent", "unknown")
     return Summary(

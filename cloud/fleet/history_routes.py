@@ -32,7 +32,7 @@ async def get_history(
     """Signals over a range, downsampled so that peaks survive; without a range the last hour."""
     wanted = parameters.signals(catalogue(), signals)
     asked = span(from_, to, now=fleet.clock(), default=timedelta(hours=1))
-    await fleet.vehicle(vehicle_id)
+    fleet.require(vehicle_id)
     return await fleet.telemetry.history(vehicle_id, wanted, asked.start, asked.end, points)
 
 
@@ -46,7 +46,7 @@ async def get_track(
 ) -> Track:
     """Where the vehicle was; without a range the last day."""
     asked = span(from_, to, now=fleet.clock(), default=timedelta(days=1))
-    await fleet.vehicle(vehicle_id)
+    fleet.require(vehicle_id)
     return await fleet.telemetry.track(vehicle_id, asked.start, asked.end, points)
 
 
@@ -64,7 +64,7 @@ async def list_events(
     asked = span(from_, to, now=fleet.clock(), default=timedelta(days=30))
     before = read_cursor(cursor, EventKey)
     kinds = [word.strip() for word in (kind or "").split(",") if word.strip()]
-    await fleet.vehicle(vehicle_id)
+    fleet.require(vehicle_id)
     rows = await fleet.telemetry.events(vehicle_id, asked.start, asked.end, kinds, limit + 1, before)
     items: list[VehicleEvent] = []
     for row in rows[:limit]:

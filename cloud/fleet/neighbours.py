@@ -95,8 +95,12 @@ class Telemetry(Protocol):
 class Live(Protocol):
     """The newest values in memory."""
 
-    def now(self, vehicle_id: int, names: Sequence[str] | None = None) -> VehicleNow | None:
-        """The newest values of a vehicle (of some signals), None when it has never sent any."""
+    def now(self, vehicle_id: int) -> VehicleNow | None:
+        """The newest values of a vehicle, None when it has never sent any."""
+        ...
+
+    def newest(self, vehicle_ids: Sequence[int], names: Sequence[str]) -> Mapping[int, VehicleNow]:
+        """The newest values of some signals, of those of the vehicles that have ever sent any."""
         ...
 
     def status(self, vehicle_id: int) -> VehicleStatus:

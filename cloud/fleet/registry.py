@@ -23,8 +23,8 @@ log = structlog.get_logger()
 class FleetRegistry:
     """`cloud.facts.Registry` over the relational database.
 
-    This process is the only writer of devices and assignments, so memory is the truth once it is loaded. Every method
-    may be called from any thread.
+    This process is the only writer of devices, vehicles and assignments, so memory is the truth once it is loaded.
+    Every method may be called from any thread.
     """
 
     def __init__(self, db: Database, config: RegistryConfig) -> None:
@@ -34,6 +34,7 @@ class FleetRegistry:
         self._tenants: dict[str, int] = {}
         self._by_name: dict[tuple[str, str], DeviceRef] = {}
         self._by_id: dict[int, DeviceRef] = {}
+        self._vehicles: dict[int, int] = {}
         self._seats: dict[int, tuple[list[int], list[int | None]]] = {}
         self._sitting: dict[int, int] = {}
         self._heard: dict[int, tuple[str, str | None]] = {}
@@ -53,6 +54,8 @@ class FleetRegistry:
                 session.flush()
             tenants = {t.id: t.name for t in session.scalars(select(Tenant))}
             self._tenants = {name: number for number, name in tenants.items()}
+            for vehicle in session.execute(select(Vehicle.id, Vehicle.tenant_id)):
+                self._vehicles[vehicle.id] = vehicle.tenant_id
             for device in session.scalars(select(Device)):
                 self._remember(DeviceRef(device.id, device.tenant_id, tenants[device.tenant_id], device.name))
             for seat in session.scalars(select(Assignment).order_by(Assignment.device_id, Assignment.valid_from)):
@@ -83,6 +86,7 @@ class FleetRegistry:
 
         device_id, vehicle_id = self._db.write_sync(write)
         ref = DeviceRef(device_id, tenant_id, tenant, name)
+        self._vehicles[vehicle_id] = tenant_id
         self._seat(device_id, ALWAYS, vehicle_id)
         self._remember(ref)
         log.info("device_registered", device=name, device_id=device_id, vehicle_id=vehicle_id)
@@ -94,9 +98,15 @@ class FleetRegistry:
 
     def device_named(self, tenant_id: int, name: str) -> DeviceRef | None:
         """A device of a tenant by its name; never registers one."""
-        return next(
-            (ref for ref in list(self._by_id.values()) if ref.name == name and ref.tenant_id == tenant_id), None
-        )
+        return next((self._by_name.get((t, name)) for t, number in self._tenants.items() if number == tenant_id), None)
+
+    def has_vehicle(self, tenant_id: int, vehicle_id: int) -> bool:
+        """Whether a tenant has this vehicle."""
+        return self._vehicles.get(vehicle_id) == tenant_id
+
+    def vehicles_of(self, tenant_id: int) -> list[int]:
+        """Ids of all vehicles of a tenant."""
+        return [number for number, owner in list(self._vehicles.items()) if owner == tenant_id]
 
     def device_of(self, vehicle_id: int) -> DeviceRef | None:
         """The device that sits in a vehicle now; of several the one assigned last."""

@@ -44,7 +44,7 @@ async def list_vehicles(
     """Vehicles by name, a page at a time."""
     after = read_cursor(cursor, PageKey)
     found = await fleet.db.run(lambda session: vehicles.page(session, q, limit, after))
-    items = [fleet.summary(known) for known in found[:limit]]
+    items = fleet.summaries(found[:limit])
     more = len(found) > limit
     return VehiclePage(items, write_cursor(PageKey(items[-1].name, items[-1].id)) if more else None)
 
@@ -76,7 +76,7 @@ async def change_vehicle(
 @get("/vehicles/{vehicle_id:int}/state", responses=PROBLEMS, tags=["vehicles"])
 async def get_current_values(fleet: NamedDependency[Fleet], vehicle_id: FromPath[int]) -> CurrentValues:
     """The newest sample of each signal, with its age."""
-    await fleet.vehicle(vehicle_id)
+    fleet.require(vehicle_id)
     return vehicles.current_values(vehicle_id, fleet.live.now(vehicle_id), fleet.clock())
 
 
@@ -85,7 +85,7 @@ async def list_states(
     fleet: NamedDependency[Fleet], vehicle_id: FromPath[int], from_: From = None, to: To = None
 ) -> States:
     """What the vehicle did, stretch by stretch; without a range the last day."""
-    await fleet.vehicle(vehicle_id)
+    fleet.require(vehicle_id)
     asked = span(from_, to, now=fleet.clock(), default=timedelta(days=1))
 
     def read(session: Session) -> list[StateInterval]:
@@ -108,7 +108,7 @@ async def list_faults(
     fleet: NamedDependency[Fleet], vehicle_id: FromPath[int], active: FromQuery[bool | None] = None
 ) -> Faults:
     """Trouble codes: with `active=true` those that stand, with `false` those that were cleared, else all."""
-    await fleet.vehicle(vehicle_id)
+    fleet.require(vehicle_id)
 
     def read(session: Session) -> list[VehicleFault]:
         query = select(Fault).where(Fault.vehicle_id == vehicle_id)
@@ -128,7 +128,7 @@ async def list_faults(
 @post("/vehicles/{vehicle_id:int}/watch", status_code=202, responses=PROBLEMS, tags=["vehicles"])
 async def watch_vehicle(fleet: NamedDependency[Fleet], vehicle_id: FromPath[int]) -> Lease:
     """Ask the vehicle for a frame a second while somebody looks; renew before the lease ends."""
-    await fleet.vehicle(vehicle_id)
+    fleet.require(vehicle_id)
     return Lease(await fleet.live.watch(vehicle_id))
 
 
@@ -136,7 +136,7 @@ async def _summary(fleet: Fleet, vehicle_id: int) -> VehicleSummary:
     found = await fleet.db.run(lambda session: vehicles.one(session, vehicle_id))
     if found is None:
         raise NotFound(f"There is no vehicle {vehicle_id}.")
-    return fleet.summary(found)
+    return fleet.summaries([found])[0]
 
 
 def _fault_status(text: str) -> FaultStatus:

@@ -1,6 +1,6 @@
 """Vehicles as pages show them: what the database knows, joined with the newest values in memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ from sync_protocol.signals import catalogue
 # The values that a list shows beside a vehicle's name.
 LIST_SIGNALS = ("speed_kmh", "engine_rpm", "fuel_level_pct", "coolant_c", "battery_v")
 POSITION_SIGNALS = ("lat_deg", "lon_deg", "heading_deg", "gps_speed_kmh")
+# A device sends a frame every ten seconds: so much older than its signal says may a value be.
+_HOLDS_MS = {name: catalogue().by_name[name].stale_s * 1000 + 10_000 for name in (*LIST_SIGNALS, *POSITION_SIGNALS)}
 # Beyond so many vehicles a scan of what stands open beats a list of ids.
 _LISTED = 500
 UNKNOWN = State("unknown", None)
@@ -100,8 +102,10 @@ def state_now(derived: State, status: VehicleStatus, last_seen: datetime | None)
     return derived if derived.status == status else State(status, None)
 
 
-def summary(known: Known, live: VehicleNow | None, status: VehicleStatus, device: str | None) -> VehicleSummary:
-    """Join one vehicle's record with its newest values."""
+def summary(
+    known: Known, live: VehicleNow | None, status: VehicleStatus, device: str | None, now: datetime
+) -> VehicleSummary:
+    """Join one vehicle's record with those of its newest values that still hold."""
     vehicle = known.vehicle
     last_seen = None if live is None else utc(live.ts_ms)
     return VehicleSummary(
@@ -115,14 +119,26 @@ def summary(known: Known, live: VehicleNow | None, status: VehicleStatus, device
         device_id=device,
         state=state_now(known.state, status, last_seen),
         last_seen=last_seen,
-        position=None if live is None else position(live),
-        values={} if live is None else {s: live.values[s][0] for s in LIST_SIGNALS if s in live.values},
+        position=None if live is None else position(live, now),
+        values={} if live is None else {name: read[0] for name, read in holding(live, LIST_SIGNALS, now)},
         fault_count=known.faults,
     )
 
 
-def position(live: VehicleNow) -> Position | None:
-    """The newest fix among the newest values."""
+def holding(live: VehicleNow, names: Iterable[str], now: datetime) -> Iterator[tuple[str, tuple[float, int]]]:
+    """Those of some values that are not older than their signal stays true, plus the period of a frame.
+
+    A parked vehicle has no speed: the last one that it sent is long over.
+    """
+    now_ms = now.timestamp() * 1000
+    for name in names:
+        read = live.values.get(name)
+        if read is not None and now_ms - read[1] <= _HOLDS_MS[name]:
+            yield name, read
+
+
+def position(live: VehicleNow, now: datetime) -> Position | None:
+    """The newest fix among the newest values; it stays where the vehicle was seen last, its speed does not."""
     lat, lon = live.values.get("lat_deg"), live.values.get("lon_deg")
     if lat is None or lon is None:
         return None
@@ -132,10 +148,8 @@ def position(live: VehicleNow) -> Position | None:
         found = live.values.get(name)
         return found[0] if found is not None and abs(found[1] - lat[1]) <= 15_000 else None
 
-    speed = beside("speed_kmh")
-    return Position(
-        lat[0], lon[0], beside("heading_deg"), beside("gps_speed_kmh") if speed is None else speed, utc(lat[1])
-    )
+    speeds = [name for name, _ in holding(live, ("speed_kmh", "gps_speed_kmh"), now) if beside(name) is not None]
+    return Position(lat[0], lon[0], beside("heading_deg"), beside(speeds[0]) if speeds else None, utc(lat[1]))
 
 
 def current_values(vehicle_id: int, live: VehicleNow | None, now: datetime) -> CurrentValues:

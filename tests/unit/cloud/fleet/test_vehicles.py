@@ -19,12 +19,12 @@ def live(**values: tuple[float, int]) -> VehicleNow:
 
 
 def test_a_vehicle_that_never_sent() -> None:
-    found = summary(Known(VEHICLE, UNKNOWN, 0), None, "unknown", None)
+    found = summary(Known(VEHICLE, UNKNOWN, 0), None, "unknown", None, NOW)
     assert (found.state, found.last_seen, found.position, found.values) == (State("unknown", None), None, None, {})
 
 
 def test_a_list_shows_few_values() -> None:
-    found = summary(Known(VEHICLE, UNKNOWN, 2), live(speed_kmh=(50, 1), maf_gs=(9, 1)), "driving", "van-01")
+    found = summary(Known(VEHICLE, UNKNOWN, 2), live(speed_kmh=(50, 1), maf_gs=(9, 1)), "driving", "van-01", NOW)
     assert found.values == {"speed_kmh": 50}
     assert found.last_seen == NOW - timedelta(seconds=1)
     assert (found.device_id, found.fault_count) == ("van-01", 2)
@@ -42,11 +42,20 @@ def test_what_it_does_and_since_when() -> None:
 
 
 def test_a_position_takes_only_what_belongs_to_it() -> None:
-    fix = position(live(lat_deg=(47.1, 60), lon_deg=(9.5, 60), heading_deg=(90, 300), gps_speed_kmh=(33, 60)))
+    fix = position(live(lat_deg=(47.1, 60), lon_deg=(9.5, 60), heading_deg=(90, 300), gps_speed_kmh=(33, 60)), NOW)
     assert fix is not None
-    assert (fix.lat_deg, fix.heading_deg, fix.speed_kmh) == (47.1, None, 33)
+    assert (fix.lat_deg, fix.heading_deg, fix.speed_kmh) == (47.1, None, None)
     assert fix.ts == NOW - timedelta(seconds=60)
-    assert position(live(lat_deg=(47.1, 60))) is None
+    assert position(live(lat_deg=(47.1, 60)), NOW) is None
+    fix = position(live(lat_deg=(47.1, 5), lon_deg=(9.5, 5), gps_speed_kmh=(33, 5), speed_kmh=(31, 16)), NOW)
+    assert fix is not None
+    assert fix.speed_kmh == 33
+
+
+def test_what_no_longer_holds_is_left_out() -> None:
+    read = live(speed_kmh=(42, 16), engine_rpm=(800, 15), fuel_level_pct=(60, 71), coolant_c=(80, 39))
+    found = summary(Known(VEHICLE, UNKNOWN, 0), read, "parked", None, NOW)
+    assert found.values == {"engine_rpm": 800, "coolant_c": 80}
 
 
 def test_current_values_say_how_old_and_whether_to_believe_them() -> None:
