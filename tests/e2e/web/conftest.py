@@ -36,9 +36,12 @@ def server() -> Iterator[WebServer]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser for all tests; each test gets a context of its own."""
+    """One browser for a module's tests; each test gets a context of its own.
+
+    Not for the session: Playwright keeps an event loop running in this thread, in which no other test can have its own.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
