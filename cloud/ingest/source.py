@@ -14,7 +14,7 @@ from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 import structlog
 
-from cloud.ingest.pipeline import Message
+from cloud.ingest.filing import Message
 from cloud.ingest.puller import Puller
 from sync_protocol.errors import Unavailable
 from sync_protocol.subjects import STREAM, UP_ALL

@@ -108,6 +108,7 @@ def test_a_value_beyond_its_column_is_left_out_and_verify_says_so(plane: LocalPl
     assert plane.rows("SELECT speed_kmh FROM tel ORDER BY ts") == [(40,), (None,)]
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(data=st.data())
 def test_any_order_any_duplicates_any_restart(
