@@ -21,6 +21,7 @@ DIST = Path(__file__).parents[2] / "cloud" / "web" / "dist" / "index.html"
 pytestmark = [
     pytest.mark.peer,
     pytest.mark.slow,
+    pytest.mark.timeout(300),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium, or set CHROMIUM to its path"),
     pytest.mark.skipif(not DIST.is_file(), reason="the web app is not built: just web"),
 ]
@@ -48,7 +49,7 @@ def get(url: str) -> dict[str, object]:
 
 
 def test_a_vehicle_is_seen_and_its_ledger_adds_up(tmp_path: Path, page: Page) -> None:
-    cloud = CloudProcess(tmp_path / "cloud").start()
+    cloud = CloudProcess(tmp_path / "cloud", MILEPOST__INGEST__ACK_DELAY_S="0.2").start()
     try:
         with simulated(tmp_path, "-n", "1", "--kinds", "car", "--fault", "dtc=P0420") as (vehicle,):
             agent = Agent(tmp_path / "van", vehicle.name, vehicle.device_toml, cloud.nats_url)
@@ -70,7 +71,7 @@ def _watch(url: str, page: Page, name: str, vin: str) -> None:
     expect(page.get_by_text(vin)).to_be_visible(timeout=60_000)
     expect(page.get_by_text("Engine speed").first).to_be_visible()
     expect(page.get_by_text(re.compile(r"[\d,]+ ?rpm")).first).to_be_visible(timeout=30_000)
-    expect(page.get_by_text("P0420", exact=True).first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("P0420", exact=True).first).to_be_visible(timeout=120_000)
     page.get_by_role("link", name=re.compile("ledger")).click()
     expect(page.get_by_role("heading", level=2).first).to_have_text(re.compile("every frame is here"), timeout=30_000)
 

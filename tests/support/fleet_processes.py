@@ -22,6 +22,7 @@ class Agent:
         self.home = home
         self.config = home / "device.toml"
         home.mkdir(parents=True, exist_ok=True)
+        fragment = fragment.replace("[obd]\n", "[obd]\ndtc_period_s = 5.0\n")
         self.config.write_text(
             f'tenant = "demo"\ndevice = "{device}"\nstate_dir = "{home}"\n{fragment}\n'
             f"[sampling]\nframe_period_s = {frame_period_s}\n[outbox]\nsize_mb = 2\nballast_kb = 64\n"
