@@ -28,7 +28,7 @@ def moment(text: str) -> datetime:
 
 
 def test_vehicles_and_their_newest_values(service: Service) -> None:
-    items = get(service, "/vehicles")["items"]
+    items = [item for item in get(service, "/vehicles")["items"] if item["name"].startswith("van-")]  # not the imports
     assert [item["name"] for item in items[:3]] == ["van-01", "van-02", "van-03"]
     van = items[0]
     assert van["device_id"] == "van-01"
