@@ -156,7 +156,10 @@ def test_a_full_stream_refuses_and_nothing_is_lost(tmp_path: Path) -> None:
         for data in frames.values():
             await device.send(data)
         await maker.flush()
-        held = (await maker.jetstream().stream_info(STREAM)).state.messages
+        held = 0
+        async with asyncio.timeout(10):
+            while not held:  # the broker stores what was published without a reply after it has answered the flush
+                held = (await maker.jetstream().stream_info(STREAM)).state.messages
         plane = Plane(tmp_path, ingest=FAST, broker=broker)
         plane.open()
         broker._limit = 60_000
