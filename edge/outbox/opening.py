@@ -145,7 +145,7 @@ def _restore(db: sqlite3.Connection, saved: Salvage, room: Room) -> None:
     for stream_id, first, last, reason in saved.gaps:
         if stream_id in streams and 1 <= first <= last:
             for a, b in streams[stream_id].held.missing(first, last):
-                streams[stream_id].lose(a, b, reason)  # type: ignore[arg-type]
+                streams[stream_id].lose(a, b, reason)  # type: ignore[arg-type]  # written from a GapReason
     for stream in streams.values():
         known = Ranges([*stream.held, *stream.acked, *((a, b) for a, b, _, _ in stream.gap_rows())])
         for first, last in known.missing(1, stream.last_seq):
