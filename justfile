@@ -27,7 +27,7 @@ check: setup
     uv run --no-sync mypy
     uv run --no-sync lint-imports
     {{python}} scripts/check_sizes.py
-    {{python}} -m pytest -q -n 4 tests/unit tests/contract -m "not slow"
+    {{python}} -m pytest -q -n 4 --dist worksteal --hypothesis-profile check tests/unit tests/contract -m "not slow"
 
 # Build the web app into cloud/web/dist
 web *args:

@@ -7,6 +7,8 @@ import pytest
 
 # The machines are shared and slow at times: a property test is judged by what it finds, not by how long it takes.
 settings.register_profile("milepost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# `just check` asks fewer examples of each property; `just test` asks all of them.
+settings.register_profile("check", settings.get_profile("milepost"), max_examples=20)
 settings.load_profile("milepost")
 
 
