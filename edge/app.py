@@ -1,22 +1,19 @@
 """The agent: where the stages meet. Sensors -> sampler -> outbox -> uplink, one task each, one process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from importlib.metadata import version
-import os
 from pathlib import Path
-import resource
 from typing import Any
 
 import msgspec
 import structlog
 
+from edge.answers import Answers, Parts
 from edge.clock import BUILT_UTC_MS, SystemClock, kernel_boot, machine
 from edge.committer import Committer
 from edge.config import DeviceConfig
 from edge.control import ControlServer
-from edge.ledger_view import LedgerView, ledger_of
-from edge.live import live_values
 from edge.notify import SystemdNotifier
 from edge.outbox.opening import Identity, outbox_path
 from edge.outbox.outbox import Outbox
@@ -25,21 +22,17 @@ from edge.outbox.worker import OutboxWorker
 from edge.sampling.sampler import Sampler
 from edge.sensors.base import Sensor
 from edge.sensors.obd.config import ObdConfig
-from edge.sensors.obd.errors import ObdError
 from edge.sensors.obd.sensor import ObdSensor
-from edge.status import AgentStatus, LiveValue
 from edge.tap import Tap
 from edge.uplink.link import Link, NatsLink
 from edge.uplink.source import Change
 from edge.uplink.uplink import Uplink
 from sync_protocol import subjects
-from sync_protocol.errors import NotFound, Unavailable
 
 ODOMETER_KEY = "odometer_raw"
 _TICK_S = 0.2
 _ANCHOR_EVERY_S = 600.0
 _FLUSH_EVERY_S = 30.0
-_LIVE_EVERY_S = 0.5
 _LAST_WORDS_S = 2.0
 
 log = structlog.get_logger()
@@ -100,19 +93,8 @@ class Agent:
         await self._until(stop)
 
     async def _until(self, stop: asyncio.Event) -> None:
-        server = ControlServer(
-            self._config.socket_path,
-            {
-                "status": self._status,
-                "sync": self._ledger,
-                "values": self._values,
-                "dtc": self._dtc,
-                "record_start": self._record_start,
-                "record_stop": self._record_stop,
-                "watch": self._watch,
-            },
-            {"live": self._live},
-        )
+        answers = Answers(self._parts())
+        server = ControlServer(self._config.socket_path, answers.answers(), answers.streams())
         async with asyncio.TaskGroup() as group:
             measuring = [group.create_task(sensor.run(self._tap), name=sensor.name) for sensor in self._sensors]
             measuring.append(group.create_task(self._keep_time(), name="time"))
@@ -185,6 +167,20 @@ class Agent:
             sensors.append(GpsSensor(config.gps, self._clock.boot_ms, BUILT_UTC_MS))
         return sensors
 
+    def _parts(self) -> Parts:
+        return Parts(
+            config=self._config,
+            clock=self._clock,
+            started_ms=self._started_ms,
+            outbox=self._outbox,
+            committer=self._committer,
+            sampler=self._sampler,
+            tap=self._tap,
+            uplink=self._uplink,
+            sensors=self._sensors,
+            vin=lambda: self._vin,
+        )
+
     async def _connect(self) -> Link:
         config = self._config
         up, down = subjects.up(config.tenant, config.device), subjects.down(config.tenant, config.device)
@@ -220,66 +216,6 @@ class Agent:
         while True:
             await asyncio.sleep(_FLUSH_EVERY_S)
             await self._outbox.flush()
-
-    async def _status(self, _args: dict[str, Any]) -> AgentStatus:
-        boot_ms = self._clock.boot_ms()
-        utc_ms, source = self._sampler.utc(boot_ms)
-        return AgentStatus(
-            version=version("milepost"),
-            tenant=self._config.tenant,
-            device=self._config.device,
-            pid=os.getpid(),
-            boot_ms=boot_ms,
-            uptime_s=(boot_ms - self._started_ms) / 1000,
-            utc_ms=utc_ms,
-            utc_source=source,
-            is_watched=self._sampler.is_watched(),
-            vin=self._vin,
-            memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            recording=self._tap.recording,
-            sensors={sensor.name: sensor.state() for sensor in self._sensors},
-            signals=len(self._sampler.latest),
-            frames=await self._outbox.totals(),
-            sampling=self._sampler.health(),
-            outbox=self._committer.health(),
-            uplink=self._uplink.health(),
-            link=self._uplink.state(),
-        )
-
-    async def _ledger(self, _args: dict[str, Any]) -> LedgerView:
-        return await self._outbox.call(lambda outbox: ledger_of(outbox.streams))
-
-    async def _values(self, _args: dict[str, Any]) -> list[LiveValue]:
-        return live_values(self._sampler, self._clock.boot_ms())
-
-    async def _live(self, args: dict[str, Any]) -> AsyncIterator[list[LiveValue]]:
-        while True:
-            yield await self._values(args)
-            await asyncio.sleep(_LIVE_EVERY_S)
-
-    async def _dtc(self, _args: dict[str, Any]) -> dict[str, Any]:
-        obd = next((sensor for sensor in self._sensors if isinstance(sensor, ObdSensor)), None)
-        if obd is None:
-            raise NotFound("no OBD sensor is configured")
-        try:
-            report = await obd.read_dtcs()
-        except ObdError as err:
-            raise Unavailable(str(err)) from err
-        return {
-            "codes": [{"code": dtc.code, "status": dtc.status, "ecu": dtc.ecu} for dtc in report.codes],
-            "unread": dict(report.unread),
-            "vin": self._vin,
-        }
-
-    async def _record_start(self, args: dict[str, Any]) -> str:
-        boot_ms = self._clock.boot_ms()
-        return self._tap.start(Path(str(args.get("path", ""))), boot_ms, self._sampler.utc(boot_ms)[0])
-
-    async def _record_stop(self, _args: dict[str, Any]) -> int:
-        return self._tap.stop()
-
-    async def _watch(self, args: dict[str, Any]) -> None:
-        self._sampler.watch(float(args.get("lease_s", 60)))
 
 
 def _with_state(config: ObdConfig, folder: Path) -> ObdConfig:
