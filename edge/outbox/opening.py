@@ -7,16 +7,22 @@ import sqlite3
 from typing import IO, Any, Literal
 
 import msgspec
+import structlog
 
 from edge.outbox.room import Room, create
 from edge.outbox.salvage import Salvage, salvage
 from edge.outbox.schema import connect, frame_id, is_sound, migrate
-from edge.outbox.streams import Stream
+from edge.outbox.soundness import is_intact
+from edge.outbox.streams import Stream, decode_pairs
 from sync_protocol.errors import Conflict
 from sync_protocol.header import read_header
 from sync_protocol.ledger import Ranges
 
 EndReason = Literal["first_start", "shutdown", "updating", "killed", "power"]
+
+_MOST_BOOTS = 1 << 31
+
+log = structlog.get_logger()
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -66,40 +72,60 @@ def lock(path: Path) -> IO[bytes]:
 def open_file(path: Path, identity: Identity, room: Room) -> Opened:
     """Open or make the file; set aside a damaged one (after salvage) and one of another tenant or device."""
     set_aside: Path | None = None
-    saved: Salvage | None = None
+    new_stream: str | None = None
+    mended = path.with_name(path.name + ".mended")
     if path.exists():
-        cause = _unfit(path, identity)
+        # Opening a database folds its log in and drops the damaged part of it: whatever may be in there is read first.
+        log_path = Path(f"{path}-wal")
+        wal = log_path.read_bytes() if log_path.exists() else b""
+        cause = _unfit(path, identity, wal)
         if cause == "damaged":
-            saved = salvage(path)
-            if not _is_owner(saved.kv, identity):
-                cause, saved = "sealed", None
+            saved = salvage(path, wal)
+            if _is_owner(saved.kv, identity):
+                _mend(mended, saved, room)
+            else:
+                cause = "sealed"
         if cause is not None:
             set_aside = _put_aside(path, cause)
-    is_new = not path.exists()
-    if is_new:
+    if not path.exists() and mended.exists():  # also when the power went between the two renamings
+        mended.rename(path)
+        new_stream = "salvaged"
+    elif not path.exists():
         create(path, room)
+        new_stream = "created"
+    mended.unlink(missing_ok=True)
     db = connect(path)
     migrate(db)
     db.execute(f"pragma max_page_count = {room.pages + 16}")
-    if saved is not None:
-        _restore(db, saved, room)
-    return _resume(db, identity, "created" if is_new and saved is None else "salvaged" if saved else None, set_aside)
+    return _resume(db, identity, new_stream, set_aside)
 
 
-def _unfit(path: Path, identity: Identity) -> Literal["damaged", "sealed"] | None:
+def _unfit(path: Path, identity: Identity, wal: bytes) -> Literal["damaged", "sealed"] | None:
     try:
         db = connect(path)
     except sqlite3.DatabaseError:
         return "damaged"
     try:
-        if not is_sound(db):
-            return "damaged"
         kv = dict(db.execute("select key, value from kv where key in ('tenant', 'device')").fetchall())
+        if not _is_owner(kv, identity) and is_sound(db):
+            return "sealed"
+        return None if is_intact(db, wal) else "damaged"
     except sqlite3.DatabaseError:
         return "damaged"
     finally:
         db.close()
-    return None if _is_owner(kv, identity) else "sealed"
+
+
+def _mend(path: Path, saved: Salvage, room: Room) -> None:
+    """Make a new file of what was saved. It gets this name only when it is complete and on the disk."""
+    fresh = path.with_name(path.name + ".making")
+    fresh.unlink(missing_ok=True)
+    create(fresh, room)
+    db = connect(fresh)
+    _restore(db, saved, room)
+    db.execute("pragma wal_checkpoint(truncate)")
+    db.close()
+    fresh.rename(path)
 
 
 def _is_owner(kv: Mapping[str, object], identity: Identity) -> bool:
@@ -126,36 +152,56 @@ def _restore(db: sqlite3.Connection, saved: Salvage, room: Room) -> None:
     for no, row in enumerate(saved.streams, 1):
         stream = Stream(no, row.stream_id, is_active=False, cause="salvaged", boot=0)
         stream.last_seq = row.last_seq
-        try:
-            stream.load_fields(row.acked or b"\x90", row.forked or b"\x90")
-        except (msgspec.DecodeError, ValueError, TypeError):
-            stream.acked, stream.forked = Ranges(), Ranges()
+        stream.acked, stream.forked = (_believable(field, row.last_seq) for field in (row.acked, row.forked))
         streams[row.stream_id] = stream
     budget = room.size_bytes * 3 // 4
-    for (stream_id, seq), body in sorted(saved.frames.items(), key=lambda item: (streams[item[0][0]].no, item[0][1]))[
-        ::-1
-    ]:
+    newest_first = sorted(
+        saved.frames.items(),
+        key=lambda item: (item[0][1] not in streams[item[0][0]].acked, streams[item[0][0]].no, item[0][1]),
+    )[::-1]
+    for (stream_id, seq), body in newest_first:
+        # Acknowledged ones come back too, as far as there is room: the record of what is acknowledged may be damaged.
         stream = streams[stream_id]
         budget -= len(body) + 64
-        if budget < 0 or seq in stream.acked:
+        if budget < 0:
             continue
-        events = read_header(body).events
-        stream.add(seq, has_events=bool(events))
-        db.execute("insert into frames values (?, ?, ?)", [frame_id(stream.no, seq), events, body])
+        header = read_header(body)
+        stream.add(seq, has_events=header.events > 0)
+        if header.boot >= stream.boot:
+            stream.boot, stream.last_ms = header.boot, max(stream.last_ms, header.last_ms)
+        db.execute("insert into frames values (?, ?, ?)", [frame_id(stream.no, seq), header.events, body])
     for stream_id, first, last, reason in saved.gaps:
-        if stream_id in streams and 1 <= first <= last:
+        if stream_id in streams and 1 <= first <= last <= streams[stream_id].last_seq:
             for a, b in streams[stream_id].held.missing(first, last):
-                streams[stream_id].lose(a, b, reason)  # type: ignore[arg-type]  # written from a GapReason
+                streams[stream_id].lose(a, b, reason)
+    lost = 0
     for stream in streams.values():
         known = Ranges([*stream.held, *stream.acked, *((a, b) for a, b, _, _ in stream.gap_rows())])
-        for first, last in known.missing(1, stream.last_seq):
+        for first, last in known.missing(1, stream.last_seq) if stream.last_seq else ():
             stream.lose(first, last, "damaged")
+            lost += last - first + 1
         insert_stream(db, stream)
         write_gaps(db, stream)
     for key, value in saved.kv.items():
-        if isinstance(key, str) and key not in ("tenant", "device"):
+        is_ours = isinstance(value, int) and key != "boot"
+        if isinstance(key, str) and (is_ours or key == "kernel_boot"):
             db.execute("insert or replace into kv values (?, ?)", [key, value])
+    # One boot number may not serve two boots: it is at least that of every frame, and the next start makes it one more.
+    boots = [saved.kv.get("boot"), *(stream.boot for stream in streams.values())]
+    boot = max((boot for boot in boots if isinstance(boot, int) and 0 <= boot < _MOST_BOOTS), default=0)
+    db.execute("insert or replace into kv values ('boot', ?)", [boot])
     db.execute("commit")
+    kept = sum(stream.held.count() for stream in streams.values())
+    log.warning("outbox_salvaged", kept_frames=kept, damaged_frames=lost, streams=len(streams))
+
+
+def _believable(field: object, last_seq: int) -> Ranges:
+    """Sequence ranges as a stream's row keeps them; none where they cannot be what was once written."""
+    try:
+        pairs = decode_pairs(field) if isinstance(field, bytes) else ()
+        return Ranges((first, last) for first, last in pairs if 1 <= first <= last <= last_seq)
+    except msgspec.DecodeError:
+        return Ranges()
 
 
 def insert_stream(db: sqlite3.Connection, stream: Stream) -> None:
@@ -206,7 +252,7 @@ def _resume(db: sqlite3.Connection, identity: Identity, new_stream: str | None, 
     reason: EndReason
     if "kernel_boot" not in kv:
         reason = "first_start"
-    elif kv.get("ended"):
+    elif kv.get("ended") in ("shutdown", "updating"):
         reason = kv["ended"]
     else:
         reason = "killed" if kv["kernel_boot"] == identity.kernel_boot else "power"

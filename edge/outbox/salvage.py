@@ -1,8 +1,9 @@
 """Gets frames out of a damaged outbox file. Frames carry their identity and checksums, so they prove themselves."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 import sqlite3
-from typing import Any
+from typing import Any, get_args
 from zlib import crc32
 
 import msgspec
@@ -10,6 +11,9 @@ import msgspec
 from edge.outbox.schema import stream_seq
 from sync_protocol.errors import Rejected, Unavailable
 from sync_protocol.header import HEADER_BYTES, MAGIC, MAX_BODY_BYTES, Header, read_header
+from sync_protocol.messages import GapReason
+
+MAX_SEQ = 0xFFFFFFFF
 
 
 class SavedStream(msgspec.Struct):
@@ -17,8 +21,8 @@ class SavedStream(msgspec.Struct):
 
     stream_id: bytes
     last_seq: int
-    acked: bytes | None = None
-    forked: bytes | None = None
+    acked: object = None
+    forked: object = None
 
 
 class Salvage(msgspec.Struct):
@@ -26,27 +30,34 @@ class Salvage(msgspec.Struct):
 
     kv: dict[str, object] = {}
     streams: list[SavedStream] = []
-    gaps: list[tuple[bytes, int, int, str]] = []
+    gaps: list[tuple[bytes, int, int, GapReason]] = []
     frames: dict[tuple[bytes, int], bytes] = {}
 
 
-def salvage(path: Path) -> Salvage:
-    """Read what SQLite can still read, row by row, then search the raw bytes of file and log for frames.
+def salvage(path: Path, log: bytes) -> Salvage:
+    """Read what SQLite can still read, row by row, then search the raw bytes of the file and of its `log` for frames.
 
     The second finds frames that no page leads to any more, among them some that were evicted long ago: sending one of
     those again costs its bytes and changes nothing.
     """
     saved = Salvage()
+    file = path.read_bytes()
     _by_sql(path, saved)
-    for raw in (path, Path(f"{path}-wal")):
-        if raw.exists():
-            _by_magic(raw.read_bytes(), saved)
+    for raw in (file, log):
+        for stream_id, seq, frame in frames_in(raw):
+            saved.frames.setdefault((stream_id, seq), frame)
     known = {stream.stream_id: stream for stream in saved.streams}
+    highest: dict[bytes, int] = {}
     for stream_id, seq in saved.frames:
         if stream_id not in known:
             known[stream_id] = SavedStream(stream_id, 0)
             saved.streams.append(known[stream_id])
-        known[stream_id].last_seq = max(known[stream_id].last_seq, seq)
+        highest[stream_id] = max(highest.get(stream_id, 0), seq)
+    for stream in saved.streams:
+        # A damaged counter may say anything; the file never held more frames than their heads find room in it.
+        newest = highest.get(stream.stream_id, 0)
+        most = newest + len(file) // HEADER_BYTES if newest else MAX_SEQ
+        stream.last_seq = max(newest, min(stream.last_seq, most))
     return saved
 
 
@@ -54,15 +65,15 @@ def _by_sql(path: Path, saved: Salvage) -> None:
     db = sqlite3.connect(path, isolation_level=None)
     numbers: dict[int, bytes] = {}
     try:
-        for no, stream_id, last_seq, acked, forked in _rows(
-            db, "select no, stream_id, last_seq, acked, forked from streams order by no"
-        ):
-            if isinstance(stream_id, bytes) and len(stream_id) == 16:
+        for row in _rows(db, "select no, stream_id, last_seq, acked, forked from streams order by no"):
+            no, stream_id, last_seq, acked, forked = row
+            is_news = stream_id not in numbers.values()
+            if isinstance(stream_id, bytes) and len(stream_id) == 16 and isinstance(last_seq, int) and is_news:
                 numbers[no] = stream_id
-                saved.streams.append(SavedStream(stream_id, last_seq, acked, forked))
+                saved.streams.append(SavedStream(stream_id, max(0, last_seq), acked, forked))
         saved.kv.update(_rows(db, "select key, value from kv"))
         for no, first, last, reason in _rows(db, "select stream_no, first, last, reason from gaps"):
-            if no in numbers:
+            if no in numbers and isinstance(first, int) and isinstance(last, int) and reason in get_args(GapReason):
                 saved.gaps.append((numbers[no], first, last, reason))
         for row_id, body in _rows(db, "select id, body from frames order by id"):
             no, seq = stream_seq(row_id)
@@ -91,17 +102,24 @@ def is_whole(frame: bytes, stream_id: bytes, seq: int) -> bool:
     return (header.stream_id, header.seq) == (stream_id, seq) and crc32(frame[HEADER_BYTES:]) == header.body_crc
 
 
-def _by_magic(raw: bytes, saved: Salvage) -> None:
+def frames_in(raw: bytes, newer_than: Mapping[bytes, int] | None = None) -> Iterator[tuple[bytes, int, bytes]]:
+    """Whole frames anywhere in bytes, each once: (stream_id, seq, frame). With `newer_than`, only numbers above those.
+
+    A frame that SQLite has spread over several pages is not found.
+    """
+    seen: set[tuple[bytes, int]] = set()
     at = raw.find(MAGIC)
     while at >= 0:
         try:
             header = read_header(raw[at : at + HEADER_BYTES])
         except (Rejected, Unavailable):
             header = None
-        if header is not None and (header.stream_id, header.seq) not in saved.frames:
-            frame = _frame_at(raw, at, header)
+        if header is not None and (key := (header.stream_id, header.seq)) not in seen:
+            is_wanted = newer_than is None or header.seq > newer_than.get(header.stream_id, MAX_SEQ)
+            frame = _frame_at(raw, at, header) if is_wanted else None
             if frame is not None:
-                saved.frames[header.stream_id, header.seq] = frame
+                seen.add(key)
+                yield *key, frame
         at = raw.find(MAGIC, at + 1)
 
 

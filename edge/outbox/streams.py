@@ -8,7 +8,7 @@ from sync_protocol.ledger import Ranges
 from sync_protocol.messages import Gap, GapReason, SeqRange, StreamState
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[SeqRange, ...]).decode
+decode_pairs = msgspec.msgpack.Decoder(tuple[SeqRange, ...]).decode
 
 
 def overlap(ranges: Ranges, other: Iterable[SeqRange]) -> Ranges:
@@ -142,8 +142,8 @@ class Stream:
 
     def load_fields(self, acked: bytes, forked: bytes) -> None:
         """Inverse of `stored_fields`."""
-        self.acked = Ranges(_decode(acked))
-        self.forked = Ranges(_decode(forked))
+        self.acked = Ranges(decode_pairs(acked))
+        self.forked = Ranges(decode_pairs(forked))
 
 
 class Totals(msgspec.Struct, frozen=True):
