@@ -213,9 +213,12 @@ class Agent:
             await asyncio.sleep(_ANCHOR_EVERY_S)
 
     async def _flush(self) -> None:
+        """Acknowledgements ride in a frame's commit; only where no frame comes they cost the card one of their own."""
+        committed = 0
         while True:
             await asyncio.sleep(_FLUSH_EVERY_S)
-            await self._outbox.flush()
+            if committed == (committed := self._committer.health().sent):
+                await self._outbox.flush()
 
 
 def _with_state(config: ObdConfig, folder: Path) -> ObdConfig:

@@ -96,16 +96,15 @@ def tries(count: int, seed: int, folder: Path) -> None:
         # Of a log that was cut off nothing tells that it was longer: the cloud does, and a new stream follows.
         lost.append(check(path, what, is_tail_gone=end == "-wal" and how != "flip"))
         shutil.rmtree(place)
-    print(
-        f"{count} damages: {sum(1 for n in lost if not n)} cost nothing, the others {sum(lost)} frames, {max(lost)} at most"
-    )
+    harmless = lost.count(0)
+    print(f"{count} damages: {harmless} cost nothing, the others {sum(lost)} frames, {max(lost)} at most")
 
 
 def test_damage_anywhere_is_survived_and_told(tmp_path: Path) -> None:
-    tries(60, 1, tmp_path)
+    tries(40, 1, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 6))
+@pytest.mark.parametrize("seed", range(2, 5))
 def test_damage_anywhere_many_times(tmp_path: Path, seed: int) -> None:
     tries(500, seed, tmp_path)
