@@ -26,10 +26,12 @@ from edge.sensors.obd.sensor import ObdSensor
 from edge.tap import Tap
 from edge.uplink.link import Link, NatsLink
 from edge.uplink.source import Change
+from edge.uplink.tls import KnownTime
 from edge.uplink.uplink import Uplink
 from sync_protocol import subjects
 
 ODOMETER_KEY = "odometer_raw"
+UTC_KEY = "utc_ms"
 _TICK_S = 0.2
 _ANCHOR_EVERY_S = 600.0
 _FLUSH_EVERY_S = 30.0
@@ -67,7 +69,8 @@ class Agent:
         config = self._config
         boot = await self._outbox.call(lambda outbox: outbox.boot)
         odometer_raw = await self._outbox.call(lambda outbox: outbox.kept(ODOMETER_KEY))
-        self._committer = Committer(self._outbox, lambda: self._uplink.notify())
+        self._utc_kept_ms = await self._outbox.call(lambda outbox: outbox.kept(UTC_KEY))
+        self._committer = Committer(self._outbox, lambda: self._uplink.notify(), keep=self._keep_utc)
         self._sampler = Sampler(
             config.sampling,
             self._clock,
@@ -184,7 +187,18 @@ class Agent:
     async def _connect(self) -> Link:
         config = self._config
         up, down = subjects.up(config.tenant, config.device), subjects.down(config.tenant, config.device)
-        return await NatsLink.connect(config.uplink, up, down, config.device)
+        return await NatsLink.connect(config.uplink, up, down, config.device, self._known_time())
+
+    def _known_time(self) -> KnownTime:
+        """UTC for judging certificates: true, or the newest that has surely passed. An unset RTC may say anything."""
+        utc_ms, source = self._sampler.utc(self._clock.boot_ms())
+        if utc_ms is not None and source in ("gps", "ntp", "cloud"):
+            return KnownTime(utc_ms, is_certain=True)
+        return KnownTime(max(BUILT_UTC_MS, self._utc_kept_ms), is_certain=False)
+
+    def _keep_utc(self) -> dict[str, int]:
+        known = self._known_time()
+        return {UTC_KEY: known.utc_ms} if known.is_certain else {}
 
     def _on_change(self, change: Change) -> None:
         if change.new_stream or change.forked:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -20,8 +20,16 @@ log = structlog.get_logger()
 class Committer:
     """A short line of frames before the outbox; beyond `most_waiting` the oldest is dropped, and counted."""
 
-    def __init__(self, outbox: OutboxWorker, on_commit: Callable[[], None], most_waiting: int = _MOST_WAITING) -> None:
+    def __init__(
+        self,
+        outbox: OutboxWorker,
+        on_commit: Callable[[], None],
+        most_waiting: int = _MOST_WAITING,
+        keep: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
+        """`keep` gives what else is to be kept with a commit, by its name."""
         self._outbox = outbox
+        self._keep = keep
         self._on_commit = on_commit
         self._most_waiting = most_waiting
         self._line: deque[ClosedFrame] = deque()
@@ -49,7 +57,7 @@ class Committer:
             while self._line:
                 frame = self._line[0]
                 try:
-                    await self._outbox.append(frame.encode, {"odometer_raw": frame.odometer_raw})
+                    await self._outbox.append(frame.encode, {"odometer_raw": frame.odometer_raw, **self._keep()})
                 except Full as err:
                     self._counters.errors["full"] += 1
                     if not is_full:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-import ssl
 from typing import Any, Protocol
 
 from nats.aio.client import Client
@@ -11,6 +10,7 @@ from nats.aio.msg import Msg
 from nats.errors import AuthorizationError, Error
 
 from edge.uplink.config import UplinkConfig
+from edge.uplink.tls import KnownTime, tls_context
 from sync_protocol.errors import ConfigError, Denied, Unavailable
 
 _PING_S = 60
@@ -46,12 +46,17 @@ class NatsLink:
         self._inbox: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     @classmethod
-    async def connect(cls, config: UplinkConfig, up: str, down: str, name: str) -> "NatsLink":
-        """Connect and listen. `Unavailable`: nobody there. `Denied`: the broker does not want this device."""
+    async def connect(
+        cls, config: UplinkConfig, up: str, down: str, name: str, known: KnownTime | None = None
+    ) -> "NatsLink":
+        """Connect and listen. `Unavailable`: nobody there. `Denied`: the broker does not want this device.
+
+        Over TLS the broker's certificate is judged by the `known` time, None: by the system clock.
+        """
         link = cls(Client(), up)
         try:
             async with asyncio.timeout(config.connect_timeout_s):
-                await link._client.connect(servers=[config.url], **link._options(config, name))
+                await link._client.connect(servers=[config.url], **link._options(config, name, known))
                 await link._client.subscribe(down, cb=link._on_message)
                 await link._client.flush(timeout=max(1, round(config.connect_timeout_s)))
         except AuthorizationError as err:
@@ -64,7 +69,7 @@ class NatsLink:
             raise Unavailable(f"{config.url}: {str(err) or type(err).__name__}") from err
         return link
 
-    def _options(self, config: UplinkConfig, name: str) -> dict[str, Any]:
+    def _options(self, config: UplinkConfig, name: str, known: KnownTime | None) -> dict[str, Any]:
         password = _secret(config.password_file) if config.password_file else None
         return {
             "name": name,
@@ -76,7 +81,7 @@ class NatsLink:
             "inbox_prefix": "i",
             "user": config.user,
             "password": password,
-            "tls": _tls(config.ca_file) if config.url.startswith("tls") else None,
+            "tls": tls_context(config.ca_file, known) if config.url.startswith("tls") else None,
             "error_cb": _ignore,
             "disconnected_cb": self._on_lost,
             "closed_cb": self._on_lost,
@@ -121,15 +126,6 @@ class NatsLink:
 
 async def _ignore(_err: Exception) -> None:
     """Errors of the connection are seen where they are raised; nats-py would print tracebacks."""
-
-
-def _tls(ca_file: str | None) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError as err:
-        raise ConfigError(f"$.uplink.ca_file {ca_file}: {err}") from err
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return context
 
 
 def _secret(path: str) -> str:
