@@ -1,4 +1,4 @@
-"""UTC steps, drifts, and is never known: device time goes on evenly, and the cloud puts every sample where it belongs."""
+"""UTC steps, drifts, and is never known: device time goes on evenly, the cloud puts each sample where it belongs."""
 
 from pathlib import Path
 import time

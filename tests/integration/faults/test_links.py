@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-import os
 from pathlib import Path
 import time
 
@@ -153,5 +152,5 @@ def test_three_hundred_configuration_pushes_leave_every_row_as_it_was(tmp_path: 
     outbox = Outbox(path, IDENTITY, ROOM)
     assert [(frame.seq, frame.body) for frame in outbox.pick(99)] == before
     assert outbox.totals().committed == 30
-    assert len(os.listdir(tmp_path)) <= 5
+    assert len(list(tmp_path.iterdir())) <= 5
     outbox.close()

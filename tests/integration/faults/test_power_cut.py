@@ -1,7 +1,8 @@
 """What a power cut leaves on an ordered file system, as near as a machine that stays on can come to it.
 
 Database and log are copied, one after the other, while another process commits: two states that never were together,
-with pages half written. A cut of the power itself, a card that lies about its syncs and one that wears out are not tried.
+with pages half written. A cut of the power itself, a card that lies about its syncs and one that wears out are not
+tried.
 """
 
 from pathlib import Path

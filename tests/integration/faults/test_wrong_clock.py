@@ -84,13 +84,18 @@ def test_an_authority_that_has_expired_is_refused(tmp_path: Path) -> None:
             asyncio.run(connects(broker, authority.ca_file, certain(FUTURE + 1)))
 
 
+def refusal(broker: NatsPeer, ca_file: Path) -> str:
+    """Why the connection was refused, the time being known."""
+    with pytest.raises(Unavailable) as refused:
+        asyncio.run(connects(broker, ca_file, certain(NOW)))
+    return str(refused.value)
+
+
 def test_only_dates_are_forgiven(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     (tmp_path / "other").mkdir()
     stranger = Authority(tmp_path / "other")
     with NatsPeer(tmp_path / "nats", extra=authority.nats_tls(PAST, FUTURE)) as broker:
-        with pytest.raises(Unavailable, match="certificate verify failed"):
-            asyncio.run(connects(broker, stranger.ca_file, certain(NOW)))
+        assert "certificate verify failed" in refusal(broker, stranger.ca_file)
     with NatsPeer(tmp_path / "nats2", extra=authority.nats_tls(PAST, FUTURE, host="127.0.0.2")) as broker:
-        with pytest.raises(Unavailable, match="IP address mismatch"):
-            asyncio.run(connects(broker, authority.ca_file, certain(NOW)))
+        assert "IP address mismatch" in refusal(broker, authority.ca_file)

@@ -117,3 +117,22 @@ def test_gaps_survive_and_frames_that_were_altered_do_not(tmp_path: Path) -> Non
     assert is_whole(newest.body, stream_id, newest.seq)
     assert not is_whole(newest.body[:-1] + b"!", stream_id, newest.seq)
     assert not is_whole(b"short", stream_id, 1)
+
+
+def test_power_that_goes_between_setting_aside_and_moving_in_loses_no_saved_frame(tmp_path: Path) -> None:
+    path, old, frames = prepared(tmp_path)
+    path.rename(path.with_name(path.name + ".mended"))  # complete and synced, when it has this name
+    outbox = Outbox(path, IDENTITY, ROOM)
+    assert outbox.new_stream == "salvaged"
+    assert {f.seq: f.body for f in outbox.pick(99) if f.stream_id == old} == frames
+    outbox.close()
+
+
+def test_power_that_goes_before_setting_aside_salvages_again(tmp_path: Path) -> None:
+    path, old, frames = prepared(tmp_path)
+    path.with_name(path.name + ".mended").write_bytes(b"of an earlier try")
+    outbox = Outbox(path, IDENTITY, ROOM)
+    assert outbox.new_stream is None
+    assert {f.seq: f.body for f in outbox.pick(99) if f.stream_id == old} == frames
+    assert not path.with_name(path.name + ".mended").exists()
+    outbox.close()
