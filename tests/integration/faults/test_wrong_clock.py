@@ -1,18 +1,23 @@
 """The wall clock is wrong by ten years either way: the broker's certificate is judged by what is truly known of UTC."""
 
 import asyncio
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from edge.outbox.opening import outbox_path
+from edge.outbox.schema import connect_read_only
 from edge.uplink.config import UplinkConfig
 from edge.uplink.link import NatsLink
 from edge.uplink.tls import KnownTime
 from sync_protocol import subjects
 from sync_protocol.errors import Unavailable
+from tests.support.agent_process import AgentProcess, write_recording
 from tests.support.authority import Authority
 from tests.support.nats_peer import NatsPeer
+from tests.support.waiting import wait_until
 
 UP, DOWN = subjects.up("acme", "van-1"), subjects.down("acme", "van-1")
 NOW = datetime.now(UTC).year
@@ -99,3 +104,15 @@ def test_only_dates_are_forgiven(tmp_path: Path) -> None:
         assert "certificate verify failed" in refusal(broker, stranger.ca_file)
     with NatsPeer(tmp_path / "nats2", extra=authority.nats_tls(PAST, FUTURE, host="127.0.0.2")) as broker:
         assert "IP address mismatch" in refusal(broker, authority.ca_file)
+
+
+def test_the_last_utc_that_was_certain_is_kept_for_a_start_that_knows_none(tmp_path: Path) -> None:
+    recording = tmp_path / "drive.jsonl"
+    write_recording(recording, 60, rows_a_second=10)
+    with AgentProcess("nats://127.0.0.1:1", recording) as agent:
+        agent.start()
+        wait_until(lambda: agent.ask("status")["frames"]["committed"] >= 3, 20, "frames")
+        assert agent.stop() == 0
+        with closing(connect_read_only(outbox_path(agent.folder / "state", "acme", "van-1"))) as db:
+            ((kept_ms,),) = db.execute("select value from kv where key = 'utc_ms'").fetchall()
+    assert kept_ms >= 1_790_000_000_000  # what the recording's GPS said
