@@ -99,7 +99,7 @@ class States(msgspec.Struct, frozen=True):
 
 
 class VehicleFault(msgspec.Struct, frozen=True):
-    """One spell of a trouble code. `text` is null for codes that makers define themselves."""
+    """One spell of a trouble code. `text` says at least what the digits of the code tell."""
 
     code: str
     status: FaultStatus

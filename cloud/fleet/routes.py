@@ -25,10 +25,10 @@ from cloud.fleet.payloads import (
 )
 from cloud.fleet.service import Fleet
 from cloud.fleet.tables import Fault, Vehicle, VehicleState
-from cloud.fleet.trouble_codes import text_of
 from cloud.http.parameters import PageKey, read_cursor, span, write_cursor
 from cloud.http.problem import PROBLEMS
 from sync_protocol.errors import NotFound
+from sync_protocol.trouble_codes import text_of
 
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows of a page")]
 From = Annotated[str | None, QueryParameter(name="from", description="Start, ISO 8601 with zone; included")]

@@ -235,7 +235,8 @@ def test_trouble_codes_come_from_the_events(service: Service) -> None:
     standing, cleared = eventually(faults, "two trouble codes")
     assert (standing["code"], standing["text"]) == ("P0301", "Misfires in cylinder 1")
     assert (standing["status"], standing["cleared_at"]) == ("stored", None)
-    assert (cleared["code"], cleared["status"], cleared["text"]) == ("P1234", "pending", None)
+    assert (cleared["code"], cleared["status"]) == ("P1234", "pending")
+    assert cleared["text"].startswith("Defined by the maker")
     assert cleared["cleared_at"] > cleared["first_seen"]
     assert get(service, path, active=True)["items"] == [standing]
     assert get(service, path, active=False)["items"] == [cleared]

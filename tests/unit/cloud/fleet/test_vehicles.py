@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 from cloud.fleet.neighbours import VehicleNow
 from cloud.fleet.payloads import State
-from cloud.fleet.trouble_codes import text_of
 from cloud.fleet.vehicles import UNKNOWN, Known, Record, current_values, position, state_now, status_word, summary
 
 NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
@@ -70,8 +69,3 @@ def test_current_values_say_how_old_and_whether_to_believe_them() -> None:
 
 def test_a_clock_ahead_of_ours_gives_no_negative_age() -> None:
     assert current_values(7, live(speed_kmh=(50, -3)), NOW).values[0].age_s == 0.0
-
-
-def test_trouble_codes_have_words_where_they_are_generic() -> None:
-    assert text_of("p0420") == "Catalyst works below its threshold, bank 1"
-    assert text_of("P1234") is None
