@@ -21,6 +21,7 @@ from edge.sensors.obd.errors import ObdError
 from edge.sensors.obd.sensor import ObdSensor
 from edge.status import AgentStatus, LiveValue
 from edge.tap import Tap
+from edge.uplink.policy import Policy, TrafficView
 from edge.uplink.uplink import Uplink
 from sync_protocol.errors import NotFound, Unavailable
 
@@ -38,6 +39,7 @@ class Parts(NamedTuple):
     sampler: Sampler
     tap: Tap
     uplink: Uplink
+    policy: Policy
     sensors: Sequence[Sensor]
     vin: Callable[[], str | None]
 
@@ -53,6 +55,8 @@ class Answers:
         return {
             "status": self.status,
             "sync": self.sync,
+            "traffic": self.traffic,
+            "lift_budget": self.lift_budget,
             "values": self.values,
             "dtc": self.dtc,
             "record_start": self.record_start,
@@ -91,6 +95,14 @@ class Answers:
 
     async def sync(self, _args: dict[str, Any]) -> LedgerView:
         return await self._parts.outbox.call(lambda outbox: ledger_of(outbox.streams))
+
+    async def traffic(self, _args: dict[str, Any]) -> TrafficView:
+        return self._parts.policy.view()
+
+    async def lift_budget(self, _args: dict[str, Any]) -> TrafficView:
+        self._parts.policy.lift()
+        self._parts.uplink.notify()
+        return self._parts.policy.view()
 
     async def values(self, _args: dict[str, Any]) -> list[LiveValue]:
         return live_values(self._parts.sampler, self._parts.clock.boot_ms())

@@ -25,13 +25,16 @@ from edge.sensors.obd.config import ObdConfig
 from edge.sensors.obd.sensor import ObdSensor
 from edge.tap import Tap
 from edge.uplink.link import Link, NatsLink
+from edge.uplink.policy import Policy
 from edge.uplink.source import Change
 from edge.uplink.tls import KnownTime
+from edge.uplink.traffic import Traffic
 from edge.uplink.uplink import Uplink
 from sync_protocol import subjects
 
 ODOMETER_KEY = "odometer_raw"
 UTC_KEY = "utc_ms"
+TRAFFIC_KEY = "traffic"
 _TICK_S = 0.2
 _ANCHOR_EVERY_S = 600.0
 _FLUSH_EVERY_S = 30.0
@@ -69,8 +72,9 @@ class Agent:
         config = self._config
         boot = await self._outbox.call(lambda outbox: outbox.boot)
         odometer_raw = await self._outbox.call(lambda outbox: outbox.kept(ODOMETER_KEY))
+        traffic = await self._outbox.call(lambda outbox: outbox.kept_text(TRAFFIC_KEY))
         self._utc_kept_ms = await self._outbox.call(lambda outbox: outbox.kept(UTC_KEY))
-        self._committer = Committer(self._outbox, lambda: self._uplink.notify(), keep=self._keep_utc)
+        self._committer = Committer(self._outbox, lambda: self._uplink.notify(), keep=self._keep)
         self._sampler = Sampler(
             config.sampling,
             self._clock,
@@ -80,6 +84,11 @@ class Agent:
             wake=self._due.set,
         )
         self._tap = Tap(self._sampler, self._on_event)
+        self._policy = Policy(
+            config.uplink.policy,
+            Traffic(config.uplink.policy.budget_day, traffic),
+            on_event=lambda kind, data: self._sampler.event(kind, self._clock.boot_ms(), data),
+        )
         self._uplink = Uplink(
             config.uplink,
             self._clock,
@@ -88,6 +97,7 @@ class Agent:
             self._connect,
             version=version("milepost"),
             boot=boot,
+            policy=self._policy,
             vin=lambda: self._vin,
             on_change=self._on_change,
         )
@@ -180,6 +190,7 @@ class Agent:
             sampler=self._sampler,
             tap=self._tap,
             uplink=self._uplink,
+            policy=self._policy,
             sensors=self._sensors,
             vin=lambda: self._vin,
         )
@@ -196,9 +207,11 @@ class Agent:
             return KnownTime(utc_ms, is_certain=True)
         return KnownTime(max(BUILT_UTC_MS, self._utc_kept_ms), is_certain=False)
 
-    def _keep_utc(self) -> dict[str, int]:
+    def _keep(self) -> dict[str, int | str]:
+        """What rides in each frame's commit, so that it outlives a kill without a commit of its own."""
         known = self._known_time()
-        return {UTC_KEY: known.utc_ms} if known.is_certain else {}
+        kept: dict[str, int | str] = {TRAFFIC_KEY: self._policy.to_keep()}
+        return kept | ({UTC_KEY: known.utc_ms} if known.is_certain else {})
 
     def _on_change(self, change: Change) -> None:
         if change.new_stream or change.forked:

@@ -25,7 +25,7 @@ class Committer:
         outbox: OutboxWorker,
         on_commit: Callable[[], None],
         most_waiting: int = _MOST_WAITING,
-        keep: Callable[[], Mapping[str, int]] = dict,
+        keep: Callable[[], Mapping[str, int | str]] = dict,
     ) -> None:
         """`keep` gives what else is to be kept with a commit, by its name."""
         self._outbox = outbox

@@ -70,7 +70,7 @@ class FrameFile:
         """All streams, oldest first, to look at."""
         return self._streams
 
-    def append(self, make: MakeFrame, keep: Mapping[str, int] | None = None) -> FrameKey:
+    def append(self, make: MakeFrame, keep: Mapping[str, int | str] | None = None) -> FrameKey:
         """Commit one frame, and with it what was acknowledged or must leave, and the values to `keep`.
 
         `Full` when it cannot be committed even after everything evictable has left; the number is then not used up.
@@ -95,7 +95,7 @@ class FrameFile:
         return stream.stream_id, seq
 
     def _commit(
-        self, stream: Stream, seq: int, body: bytes, keep: Mapping[str, int]
+        self, stream: Stream, seq: int, body: bytes, keep: Mapping[str, int | str]
     ) -> list[tuple[Stream, int, int, bool]]:
         header = read_header(body)
         try:
@@ -195,11 +195,14 @@ class FrameFile:
             stream.is_active = False
         self._streams.append(fresh)
 
-    def pick(self, most: int, busy: Set[FrameKey] = frozenset()) -> list[Queued]:
-        """The next frames to send, without those already on the way: with events, then the newest, then the oldest."""
+    def pick(self, most: int, busy: Set[FrameKey] = frozenset(), *, only_events: bool = False) -> list[Queued]:
+        """The next frames to send, without those already on the way: with events, then the newest, then the oldest.
+
+        With `only_events` the others stay.
+        """
         chosen: list[tuple[Stream, int]] = []
         seen = set(busy)
-        for stream, seq in self._in_order():
+        for stream, seq in self._urgent() if only_events else self._in_order():
             if len(chosen) >= most:
                 break
             if (stream.stream_id, seq) not in seen:
@@ -207,9 +210,12 @@ class FrameFile:
                 chosen.append((stream, seq))
         return [self._queued(stream, seq) for stream, seq in chosen]
 
-    def _in_order(self) -> Iterator[tuple[Stream, int]]:
+    def _urgent(self) -> Iterator[tuple[Stream, int]]:
         for stream in self._streams:
             yield from ((stream, seq) for first, last in stream.urgent for seq in range(first, last + 1))
+
+    def _in_order(self) -> Iterator[tuple[Stream, int]]:
+        yield from self._urgent()
         newest = self.active.pending.highest()
         if newest:
             yield self.active, newest
@@ -228,6 +234,11 @@ class FrameFile:
         """A value that an earlier `append` was asked to keep."""
         row = self._db.execute("select value from kv where key = ?", [key]).fetchone()
         return int(row[0]) if row else default
+
+    def kept_text(self, key: str) -> str | None:
+        """As `kept`, for a value that is no number."""
+        row = self._db.execute("select value from kv where key = ?", [key]).fetchone()
+        return None if row is None else str(row[0])
 
     def _write_kv(self, key: str, value: str) -> None:
         self._db.execute("insert or replace into kv values (?, ?)", [key, value])

@@ -39,14 +39,14 @@ class OutboxWorker:
         future = asyncio.get_running_loop().run_in_executor(self._thread, work, self._outbox)
         return await asyncio.shield(future)
 
-    async def append(self, make: MakeFrame, keep: Mapping[str, int]) -> FrameKey:
+    async def append(self, make: MakeFrame, keep: Mapping[str, int | str]) -> FrameKey:
         """See `Outbox.append`."""
         return await self.call(lambda outbox: outbox.append(make, keep))
 
-    async def pick(self, most: int, busy: Set[FrameKey]) -> list[Queued]:
+    async def pick(self, most: int, busy: Set[FrameKey], *, only_events: bool = False) -> list[Queued]:
         """See `Outbox.pick`."""
         taken = frozenset(busy)
-        return await self.call(lambda outbox: outbox.pick(most, taken))
+        return await self.call(lambda outbox: outbox.pick(most, taken, only_events=only_events))
 
     async def ack(self, stream_id: bytes, ranges: Sequence[AckRange]) -> list[SeqRange]:
         """See `Outbox.ack`."""

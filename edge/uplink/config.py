@@ -4,6 +4,8 @@ from typing import Annotated
 
 import msgspec
 
+from edge.uplink.policy import PolicyConfig
+
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 
@@ -24,3 +26,4 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     retry_s: Seconds = 1.0  # first wait after a lost connection; doubles up to
     retry_max_s: Seconds = 60.0
     refused_retry_s: Seconds = 300.0  # after refused credentials: nothing but a person mends that
+    policy: PolicyConfig = PolicyConfig()

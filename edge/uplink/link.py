@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+import socket
 from typing import Any, Protocol
 
 from nats.aio.client import Client
@@ -32,6 +33,9 @@ class Link(Protocol):
 
     async def close(self) -> None:
         """Send what is buffered and end the connection."""
+
+    def channel(self) -> socket.socket | None:
+        """The TCP socket beneath, to look at; None where there is none."""
 
 
 Connect = Callable[[], Awaitable[Link]]
@@ -122,6 +126,12 @@ class NatsLink:
                 await self._client.close()
         except (TimeoutError, OSError, Error):
             self._inbox.put_nowait(None)
+
+    def channel(self) -> socket.socket | None:
+        """See `Link.channel`. nats-py does not name it; without it nothing but the count of headers is missing."""
+        writer = getattr(self._client._transport, "_io_writer", None)
+        found: socket.socket | None = None if writer is None else writer.get_extra_info("socket")
+        return found
 
 
 async def _ignore(_err: Exception) -> None:

@@ -17,6 +17,8 @@ class ToSend(Protocol):
     @property
     def seq(self) -> int: ...
     @property
+    def has_events(self) -> bool: ...
+    @property
     def body(self) -> bytes: ...
 
 
@@ -36,8 +38,8 @@ class Change(Protocol):
 class Source(Protocol):
     """Where frames come from, and who must know what the cloud says of them. See `edge.outbox.outbox.Outbox`."""
 
-    async def pick(self, most: int, busy: Set[FrameKey]) -> Sequence[ToSend]:
-        """The next frames to send that are not in `busy`, in the order of sending."""
+    async def pick(self, most: int, busy: Set[FrameKey], *, only_events: bool = False) -> Sequence[ToSend]:
+        """The next frames to send that are not in `busy`, in the order of sending; perhaps only those with events."""
 
     async def ack(self, stream_id: bytes, ranges: Sequence[AckRange]) -> Sequence[SeqRange]:
         """The cloud has these frames. Returns the ranges whose checksums are those of our frames."""

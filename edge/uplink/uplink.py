@@ -11,10 +11,13 @@ from edge.health import Counters, StageHealth
 from edge.uplink.backoff import Backoff
 from edge.uplink.config import UplinkConfig
 from edge.uplink.link import Connect, Link
-from edge.uplink.source import Change, Source, Vehicle
+from edge.uplink.policy import Policy
+from edge.uplink.source import Change, Source, ToSend, Vehicle
 from edge.uplink.state import LinkWord, UplinkState
+from edge.uplink.traffic import Kind, Traffic
 from edge.uplink.window import Window
 from sync_protocol.errors import Denied, Rejected, Unavailable
+from sync_protocol.header import read_header
 from sync_protocol.ledger import Ranges
 from sync_protocol.messages import (
     Ack,
@@ -29,6 +32,7 @@ from sync_protocol.messages import (
 _IDLE_S = 1.0
 _CHECK_S = 5.0
 _STEADY_S = 30.0
+_LIVE_MS = 60_000
 
 log = structlog.get_logger()
 
@@ -51,6 +55,7 @@ class Uplink:
         *,
         version: str,
         boot: int,
+        policy: Policy | None = None,
         vin: Callable[[], str | None] = lambda: None,
         on_change: Callable[[Change], None] = lambda _: None,
     ) -> None:
@@ -62,6 +67,7 @@ class Uplink:
         self._connect = connect
         self._version = version
         self._boot = boot
+        self._policy = policy or Policy(config.policy, Traffic(config.policy.budget_day))
         self._vin = vin
         self._on_change = on_change
         self._window = Window(
@@ -122,9 +128,11 @@ class Uplink:
                 continue
             self._turn("connected", "")
             opened_ms = self._clock.boot_ms()
+            self._policy.connected(link.channel(), opened_ms)
             try:
                 await self._session(link)
             finally:
+                self._meter()
                 await link.close()
             if self._clock.boot_ms() - opened_ms >= 1000 * _STEADY_S:
                 self._backoff.reset()
@@ -136,6 +144,11 @@ class Uplink:
             log.info(f"uplink_{'lost' if link == 'connecting' else link}", detail=detail)
             self._since_ms = self._clock.boot_ms()
         self._link, self._detail = link, detail
+
+    def _meter(self) -> None:
+        now_ms = self._clock.boot_ms()
+        utc_ms, source = self._vehicle.utc(now_ms)
+        self._policy.tick(now_ms, utc_ms if source in ("gps", "ntp", "cloud") else None)
 
     async def _session(self, link: Link) -> None:
         tasks = {asyncio.create_task(self._receive(link)), asyncio.create_task(self._send(link))}
@@ -162,6 +175,7 @@ class Uplink:
             log.info("hello_unanswered", wait_s=self._config.hello_wait_s)
         while True:
             self._wake.clear()
+            self._meter()
             sent = await self._fill(link)
             now_ms = self._clock.boot_ms()
             if self._window.expire(now_ms):
@@ -186,16 +200,28 @@ class Uplink:
         free = self._window.free()
         if not free:
             return 0
-        frames = await self._source.pick(free, self._window.waiting())
+        only_events = not self._policy.may_send_all
+        frames = await self._source.pick(free, self._window.waiting(), only_events=only_events)
         for frame in frames:
             await link.publish(frame.body)
             self._bytes_up += len(frame.body)
             self._frames += 1
-            if self._window.send((frame.stream_id, frame.seq), self._clock.boot_ms()):
+            is_first = self._window.send((frame.stream_id, frame.seq), self._clock.boot_ms())
+            self._policy.count(self._kind(frame, is_first), up=len(frame.body))
+            if is_first:
                 self._counters.received += 1
             else:
                 self._again += 1
         return len(frames)
+
+    def _kind(self, frame: ToSend, is_first: bool) -> Kind:
+        if not is_first:
+            return "again"
+        if frame.has_events:
+            return "event"
+        header = read_header(frame.body)
+        is_live = header.boot == self._boot and self._clock.boot_ms() - header.last_ms < _LIVE_MS
+        return "live" if is_live else "backlog"
 
     async def _say_hello(self, link: Link) -> None:
         streams = await self._source.hello_streams()
@@ -210,6 +236,7 @@ class Uplink:
         data = encode_hello(hello)
         await link.publish(data)
         self._bytes_up += len(data)
+        self._policy.count("hello", up=len(data))
 
     async def _receive(self, link: Link) -> None:
         while True:
@@ -219,13 +246,17 @@ class Uplink:
                 message = decode_down(data)
             except Rejected as err:
                 self._counters.errors["rejected"] += 1
+                self._policy.count("overhead", down=len(data))
                 log.warning("message_rejected", reason=str(err))
                 continue
             if isinstance(message, Ack):
+                self._policy.count("ack", down=len(data))
                 await self._on_ack(message)
             elif isinstance(message, HelloAnswer):
+                self._policy.count("answer", down=len(data))
                 await self._on_answer(message)
             else:
+                self._policy.count("command", down=len(data))
                 self._on_command(message)
             self._wake.set()
 
@@ -275,6 +306,8 @@ class Uplink:
         utc_ms, _ = self._vehicle.utc(self._clock.boot_ms())
         if utc_ms is not None and command.expires_utc_ms < utc_ms:
             self._counters.errors["command_expired"] += 1
+        elif command.kind == "watch" and not self._policy.may_watch:
+            self._counters.errors["watch_over_budget"] += 1
         elif command.kind == "watch":
             lease_s = command.args.get("lease_s", 60)
             self._vehicle.watch(min(float(lease_s), 300.0) if isinstance(lease_s, int | float) else 60.0)

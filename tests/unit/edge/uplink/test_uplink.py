@@ -52,6 +52,9 @@ class MemoryLink:
     async def close(self) -> None:
         self.is_closed = True
 
+    def channel(self) -> None:
+        return None
+
     def cut(self) -> None:
         self.is_closed = True
         self.inbox.put_nowait(None)
