@@ -14,6 +14,9 @@ _NUDGE_S = 0.4
 _ANNOUNCED = ("SEARCHING", "BUS INIT", "BUSINIT")
 _BANNERS = ("ELM327", "LV RESET", "STN1", "STN2")
 _VOLTS = re.compile(r"(\d{1,2}\.\d{1,2})V?")
+_LEAST_V = 6.0  # below it no adapter runs: a digit was lost on the line
+_JUMP_V = 1.0  # a step as wide as a lost digit makes is believed when the next reading agrees
+_PAUSE_S = 0.05  # for adapters that lose what comes too soon after their prompt
 
 # Command, and whether an adapter that does not know it can be used. ATM0: no EEPROM write at each protocol change.
 _SETTINGS = (("ATE1", True), ("ATM0", True), ("ATL0", True), ("ATS0", True), ("ATAT1", True), ("ATH1", False))
@@ -29,6 +32,8 @@ class Elm:
         self._lock = asyncio.Lock()
         self._has_echo = True
         self._is_out_of_step = False
+        self._pause_s = 0.0
+        self._last_v = 0.0
         self.identity = ""
         self.has_voltage = True
 
@@ -36,7 +41,11 @@ class Elm:
     async def start(cls, port: Port, deadline_s: float, search_deadline_s: float) -> "Elm":
         """Reset the adapter behind `port`, learn who it is, set it up. `ObdError` when none answers."""
         elm = cls(port, deadline_s, search_deadline_s)
-        await elm._set_up()
+        try:
+            await elm._set_up()
+        except (BadAnswer, NotUnderstood):
+            elm._pause_s = _PAUSE_S
+            await elm._set_up()
         return elm
 
     async def ask(self, command: str, *, may_search: bool = False) -> list[str]:
@@ -53,6 +62,8 @@ class Elm:
                     await self._nudge()
             else:
                 until -= _NUDGE_S  # kept for getting back into step
+            if self._pause_s:
+                await asyncio.sleep(self._pause_s)
             self._port.discard()
             await self._port.write(command.encode("ascii") + b"\r", until)
             try:
@@ -70,12 +81,22 @@ class Elm:
         """Supply voltage at the connector, or None where the adapter cannot tell. Sends nothing to the vehicle."""
         if not self.has_voltage:
             return None
+        battery_v = await self._read_voltage_v()
+        if battery_v is not None and abs(battery_v - self._last_v) >= _JUMP_V:
+            # Nothing guards these digits on the line: one that is lost makes 2.6 V or 8.3 V of 12.6 V or 28.3 V.
+            first_v, battery_v = battery_v, await self._read_voltage_v()
+            if battery_v is None or abs(battery_v - first_v) >= _JUMP_V:
+                raise BadAnswer(f"voltage: {first_v} V, then {battery_v} V")
+        self._last_v = battery_v or 0.0
+        return battery_v
+
+    async def _read_voltage_v(self) -> float | None:
         lines = await self.ask("ATRV")
         match = _VOLTS.fullmatch(lines[-1].replace(" ", "").upper()) if lines else None
-        if match is None:
-            if lines == ["?"]:
-                self.has_voltage = False
-                return None
+        if match is None and lines == ["?"]:
+            self.has_voltage = False
+            return None
+        if match is None or float(match[1]) < _LEAST_V:
             raise BadAnswer(f"voltage: {' '.join(lines)[:40]!r}")
         return float(match[1])
 
@@ -86,7 +107,7 @@ class Elm:
     async def bus(self) -> Bus:
         """The protocol in use."""
         lines = await self.ask("ATDPN")
-        digit = lines[-1].removeprefix("A") if lines else ""
+        digit = lines[-1].upper().removeprefix("A") if lines else ""
         if not re.fullmatch(r"[1-9]", digit):
             raise BadAnswer(f"protocol {' '.join(lines)[:20]!r} is not one for OBD-II")
         return Bus(digit)
@@ -118,11 +139,11 @@ class Elm:
             raise BadAnswer("bytes that are not text") from err
         lines = [line.strip() for line in re.split(r"[\r\n]+", plain)]
         lines = [line for line in lines if line]
-        if command not in ("ATZ", "ATI") and any(line.startswith(_BANNERS) for line in lines):
+        if command not in ("ATZ", "ATI") and any(line.upper().startswith(_BANNERS) for line in lines):
             raise AdapterReset("the adapter started anew: its settings are lost")
         if not self._has_echo:
             return lines
-        if not lines or lines[0].replace(" ", "") != command:
+        if not lines or lines[0].replace(" ", "").upper() != command:
             raise BadAnswer(f"out of step: the echo of {command} is missing")
         return lines[1:]
 
@@ -132,30 +153,30 @@ class Elm:
         for command, is_optional in _SETTINGS:
             await self._setting(command, is_optional)
             if command == "ATE1":
-                self._has_echo = (await self.ask("ATI"))[:1] == ["ATI"]
+                self._has_echo = [line.upper() for line in await self.ask("ATI")][:1] == ["ATI"]
         self.identity = " ".join((await self.ask("ATI"))[:1]) or banner
 
     async def _reset(self) -> str:
         last: ObdError = AdapterSilent("no answer to a reset")
         for _ in range(2):  # the first one may end a half-typed command, and be answered with `?`
             try:
-                lines = [line for line in await self.ask("ATZ") if line not in ("ATZ", "?")]
+                lines = [line for line in await self.ask("ATZ") if line.upper() not in ("ATZ", "?")]
             except (AdapterSilent, BadAnswer) as err:
                 last = err
                 continue
-            if lines and not any(line.startswith("AT") for line in lines):
+            if lines and not any(line.upper().startswith("AT") for line in lines):
                 return lines[-1]
         raise last
 
     async def _setting(self, command: str, is_optional: bool) -> None:
-        lines = await self.ask(command)
-        if lines[-1:] == ["OK"]:
+        said = [line.upper() for line in await self.ask(command)][-1:]
+        if said == ["OK"]:
             return
-        if lines[-1:] == ["?"]:
+        if said == ["?"]:
             if is_optional:
                 return
             raise NotUnderstood(f"{command}: ?")
-        raise BadAnswer(f"{command}: {' '.join(lines)[:40]!r}")
+        raise BadAnswer(f"{command}: {' '.join(said)[:40]!r}")
 
 
 def is_vehicle_away(error: ObdError) -> bool:

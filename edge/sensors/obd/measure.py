@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from edge.sensors.base import SensorSink
 from edge.sensors.obd.config import ObdConfig
 from edge.sensors.obd.decode import raw_values
@@ -13,18 +11,15 @@ from edge.sensors.obd.errors import AdapterSilent, BadAnswer, BusError, ObdError
 from edge.sensors.obd.faults import FaultWatch
 from edge.sensors.obd.ignition import Ignition
 from edge.sensors.obd.memory import Memory
+from edge.sensors.obd.mending import Mending
 from edge.sensors.obd.schedule import Group, batches, groups_of
 from edge.sensors.obd.vehicle import REQUEST_ERRORS, Vehicle
 from sync_protocol.messages import MarkKind
 from sync_protocol.signals import Signal, catalogue
 
-log = structlog.get_logger(__name__)
-
 BATTERY = catalogue().by_name["battery_v"]
 _STATUS_IDS = (catalogue().by_name["is_mil_on"].id, catalogue().by_name["dtc_count"].id)
 _AWAY_ROUNDS = 3
-_FAILURES_TO_SPLIT = 2
-_FAILURES_TO_DROP = 5
 
 
 class Measuring:
@@ -49,7 +44,7 @@ class Measuring:
         self.groups = groups_of(_wanted(config, vehicle), config.periods_s)
         for group in self.groups:
             group.batches = batches(group.pids, vehicle.owner, vehicle.batch_size)
-        self._failures: dict[tuple[int, ...], int] = {}
+        self._mending = Mending(clock)
         self._away_rounds = 0
         self._silences = 0
         self.rows = 0
@@ -71,6 +66,7 @@ class Measuring:
                 next_ms = min(group.next_ms(now_ms) for group in self.groups)
                 await asyncio.sleep(max(1, next_ms - now_ms) / 1000)
                 continue
+            self._mending.take_up()
             for group, instant_ms in due:
                 await self._read(group, instant_ms, sink)
             if self._away_rounds >= _AWAY_ROUNDS:
@@ -103,7 +99,7 @@ class Measuring:
                 sink.mark(lacking, instant_ms, "no_data")
                 self._failed(group, batch)
             else:
-                self._failures.pop(batch, None)
+                self._mending.worked(batch)
         group.asked(asked)
         self._judge_round(asked, is_answered, error)
         if BATTERY in group.signals:
@@ -142,16 +138,9 @@ class Measuring:
             raise error  # the adapter is confused: set it up anew
 
     def _failed(self, group: Group, batch: tuple[int, ...]) -> None:
-        self._failures[batch] = self._failures.get(batch, 0) + 1
-        if len(batch) > 1 and self._failures[batch] >= _FAILURES_TO_SPLIT:
-            group.split(batch)
-            if self._away_rounds:
-                self._memory.has_multi_pid = None  # nothing else is answered: find out anew next time
-            log.info("obd_request_split", pids=[f"{pid:02X}" for pid in batch], reason=self.last_error)
-        elif self._failures[batch] >= _FAILURES_TO_DROP and not self._away_rounds and len(group.batches) > 1:
-            # Others are answered, so the vehicle is there: it announces a PID that it does not have.
-            group.drop(batch)
-            log.info("obd_pid_dropped", pid=f"{batch[0]:02X}", reason=self.last_error)
+        is_there = not self._away_rounds
+        if self._mending.failed(group, batch, is_vehicle_there=is_there, reason=self.last_error) and not is_there:
+            self._memory.has_multi_pid = None  # nothing else is answered: find out anew next time
 
 
 def _wanted(config: ObdConfig, vehicle: Vehicle) -> list[Signal]:

@@ -5,7 +5,7 @@ closing can hang in a driver, so both happen in a thread that is given up after 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 import os
 import select
@@ -39,12 +39,16 @@ class Port:
     @classmethod
     async def open(cls, url: str, baud: int, deadline_s: float) -> "Port":
         """Open `url`; `baud` matters to real serial lines only. `AdapterLost` says why it cannot be opened."""
+        doing = f"opening {url}"
+        if any(thread.name == doing for thread in threading.enumerate()):
+            # A driver or a name server that hangs must not cost another thread at each attempt.
+            raise AdapterLost(f"{doing}: the last attempt still hangs")
 
         def connect() -> serial.SerialBase:
             options = {} if "://" in url else {"exclusive": True}
             return serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=0, **options)
 
-        return cls(await _in_thread(connect, deadline_s, f"opening {url}", late=lambda made: made.close()))
+        return cls(await _in_thread(connect, deadline_s, doing, late=lambda made: made.close()))
 
     async def close(self) -> None:
         """Give the port back. Waits a second at most for the driver."""
@@ -130,6 +134,10 @@ class Port:
             self._loop.remove_reader(self._fd)
             self._arrived.set()
         return AdapterLost(self._lost)
+
+
+OpenPort = Callable[[str, int, float], Awaitable[Port]]
+"""How a sensor gets its port: `Port.open`, or something that plays one."""
 
 
 async def _in_thread(

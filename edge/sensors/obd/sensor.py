@@ -15,7 +15,7 @@ from edge.sensors.obd.faults import DtcReport, FaultWatch, read_report
 from edge.sensors.obd.ignition import Ignition
 from edge.sensors.obd.measure import BATTERY, Measuring
 from edge.sensors.obd.memory import MemoryFile
-from edge.sensors.obd.port import Port
+from edge.sensors.obd.port import OpenPort, Port
 from edge.sensors.obd.vehicle import REQUEST_ERRORS, Vehicle
 
 log = structlog.get_logger(__name__)
@@ -28,9 +28,10 @@ class ObdSensor:
 
     name = "obd"
 
-    def __init__(self, config: ObdConfig, clock: Callable[[], int]) -> None:
+    def __init__(self, config: ObdConfig, clock: Callable[[], int], open_port: OpenPort = Port.open) -> None:
         """`clock` gives boot_ms, the milliseconds of CLOCK_BOOTTIME."""
         self._config = config
+        self._open_port = open_port
         self._clock = clock
         self._file = MemoryFile(config.state_path)
         self._memory = self._file.load()
@@ -111,7 +112,7 @@ class ObdSensor:
             bauds = bauds[:1]
         error: ObdError = AdapterLost("no speed to try")
         for baud in bauds:
-            port = await Port.open(config.port, baud, config.open_deadline_s)
+            port = await self._open_port(config.port, baud, config.open_deadline_s)
             try:
                 elm = await Elm.start(port, config.deadline_s, config.search_deadline_s)
             except ObdError as err:
