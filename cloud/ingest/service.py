@@ -19,7 +19,8 @@ from cloud.ingest.acks import Acks
 from cloud.ingest.broker import Broker
 from cloud.ingest.counters import IngestCounters
 from cloud.ingest.pipeline import Committing, Message, Pipeline, TelemetryWriter
-from cloud.ingest.source import Source, connect, ensure_stream
+from cloud.ingest.source import Source, connect, ensure_stream, has_stream
+from sync_protocol.errors import Unavailable
 
 log = structlog.get_logger()
 
@@ -28,6 +29,7 @@ _IDLE_S = 0.1
 _GC_THRESHOLD = (100_000, 20, 100)
 _MAX_PENDING = 10_000
 _PLACE_EVERY_S = 60.0
+_LOOK_EVERY_S = 5.0
 
 
 def _now_us() -> int:
@@ -172,11 +174,23 @@ class Ingest:
                 log.info("boots_placed", boots=placed)
 
     async def _mend_stream(self) -> None:
-        """A broker that came back without its files needs its stream and durable again."""
+        """A broker that came back without its files, or whose stream somebody deleted, needs stream and durable again.
+
+        While they are missing devices hear no acknowledgement, keep their frames and send them again.
+        """
         assert self._client is not None
-        reconnects = 0
+        reconnects = looked_s = 0.0
         while True:
             await asyncio.sleep(0.2)
-            if self._client.is_connected and self._client.stats["reconnects"] != reconnects:
-                reconnects = self._client.stats["reconnects"]
-                await ensure_stream(self._client, self._broker.stream_bytes())
+            if not self._client.is_connected:
+                continue
+            is_new = self._client.stats["reconnects"] != reconnects
+            if not is_new and time.monotonic() - looked_s < _LOOK_EVERY_S:
+                continue
+            reconnects, looked_s = self._client.stats["reconnects"], time.monotonic()
+            try:
+                if is_new or not await has_stream(self._client):
+                    await ensure_stream(self._client, self._broker.stream_bytes())
+            except Unavailable as err:
+                log.warning("stream_not_mended", reason=str(err))
+                reconnects = -1  # again at the next turn

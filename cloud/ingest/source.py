@@ -102,6 +102,18 @@ async def ensure_stream(client: Client, stream_bytes: int) -> None:
         raise Unavailable(f"stream {STREAM}: {err}") from err
 
 
+async def has_stream(client: Client) -> bool:
+    """Whether the stream and its durable are there. `Unavailable` when the broker does not say."""
+    try:
+        await client.jetstream().consumer_info(STREAM, DURABLE)
+    except NotFoundError:
+        log.warning("stream_missing", stream=STREAM)
+        return False
+    except (JetStreamError, NatsError, TimeoutError) as err:
+        raise Unavailable(f"stream {STREAM}: {err}") from err
+    return True
+
+
 class Source:
     """Pulls messages into a buffer. A pull request stands at all times, so a message arrives as soon as it is there."""
 
