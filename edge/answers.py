@@ -17,13 +17,11 @@ from edge.live import live_values
 from edge.outbox.worker import OutboxWorker
 from edge.sampling.sampler import Sampler
 from edge.sensors.base import Sensor
-from edge.sensors.obd.errors import ObdError
-from edge.sensors.obd.sensor import ObdSensor
 from edge.status import AgentStatus, LiveValue
 from edge.tap import Tap
 from edge.uplink.policy import Policy, TrafficView
 from edge.uplink.uplink import Uplink
-from sync_protocol.errors import NotFound, Unavailable
+from edge.vehicle_answers import VehicleAnswers
 
 _LIVE_EVERY_S = 0.5
 
@@ -49,6 +47,7 @@ class Answers:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._vehicle = VehicleAnswers(parts.sensors, parts.tap, parts.clock.boot_ms, parts.vin)
 
     def answers(self) -> Mapping[str, Answer]:
         """Requests with one answer, by name."""
@@ -58,10 +57,10 @@ class Answers:
             "traffic": self.traffic,
             "lift_budget": self.lift_budget,
             "values": self.values,
-            "dtc": self.dtc,
             "record_start": self.record_start,
             "record_stop": self.record_stop,
             "watch": self.watch,
+            **self._vehicle.answers(),
         }
 
     def streams(self) -> Mapping[str, Stream]:
@@ -111,20 +110,6 @@ class Answers:
         while True:
             yield await self.values(args)
             await asyncio.sleep(_LIVE_EVERY_S)
-
-    async def dtc(self, _args: dict[str, Any]) -> dict[str, Any]:
-        obd = next((sensor for sensor in self._parts.sensors if isinstance(sensor, ObdSensor)), None)
-        if obd is None:
-            raise NotFound("no OBD sensor is configured")
-        try:
-            report = await obd.read_dtcs()
-        except ObdError as err:
-            raise Unavailable(str(err)) from err
-        return {
-            "codes": [{"code": dtc.code, "status": dtc.status, "ecu": dtc.ecu} for dtc in report.codes],
-            "unread": dict(report.unread),
-            "vin": self._parts.vin(),
-        }
 
     async def record_start(self, args: dict[str, Any]) -> str:
         boot_ms = self._parts.clock.boot_ms()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from importlib.resources import files
+import math
 import tomllib
 from types import MappingProxyType
 from typing import Literal
@@ -50,6 +51,11 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     def raw(self, value: float) -> int:
         """The raw integer nearest to a value in `unit`."""
         return round((Fraction(value) - Fraction(self.offset)) / self.factor)
+
+    @property
+    def decimals(self) -> int:
+        """Decimal places that the resolution is worth: a byte over 255 % has one, a millivolt three."""
+        return max(0, math.ceil(-math.log10(self.factor)))
 
     def is_in_range(self, raw: int) -> bool:
         """Whether the quantity can physically have this value."""

@@ -1,8 +1,6 @@
 """`milepost live`: the vehicle's values as they come, with their age and the last half minute as a line."""
 
 from collections import deque
-from functools import cache
-import math
 from pathlib import Path
 
 import click
@@ -85,16 +83,10 @@ class LiveView:
             style = "dim" if value.is_stale else "yellow" if value.age_s > 3 else ""
             age = "stale" if value.is_stale else f"{value.age_s:.1f} s"
             line = sparkline(list(self._history.get(value.signal, ())))
-            number = f"{value.value:,.{decimals(value.signal)}f}"
+            number = f"{value.value:,.{catalogue().by_name[value.signal].decimals}f}"
             out.add_row(value.signal, f"[bold]{number}[/]", value.unit, age, Text(line, style="cyan"), style=style)
         stale = sum(value.is_stale for value in self._values)
         return Group(out, Text(f"{len(self._values)} signals, {stale} stale. Ctrl-C ends.", style="dim"))
-
-
-@cache
-def decimals(signal: str) -> int:
-    """As many as the signal's resolution is worth: a byte over 255 % has one, a millivolt three."""
-    return max(0, math.ceil(-math.log10(catalogue().by_name[signal].factor)))
 
 
 def sparkline(values: list[float]) -> str:

@@ -83,11 +83,12 @@ def dtc_codes(messages: Iterable[Message], is_can: bool) -> dict[int, tuple[str,
         elif len(body) % 2 or len(body) > 6:
             raise BadAnswer("length of trouble codes")
         pairs = [body[i : i + 2] for i in range(0, len(body), 2)]
-        codes.setdefault(message.ecu, []).extend(_dtc(pair) for pair in pairs if any(pair))
+        codes.setdefault(message.ecu, []).extend(dtc_code(pair) for pair in pairs if any(pair))
     return {ecu: tuple(dict.fromkeys(found)) for ecu, found in codes.items()}
 
 
-def _dtc(pair: bytes) -> str:
+def dtc_code(pair: bytes) -> str:
+    """Two bytes as a trouble code."""
     return f"{'PCBU'[pair[0] >> 6]}{pair[0] >> 4 & 3}{pair[0] & 0x0F:X}{pair[1]:02X}"
 
 

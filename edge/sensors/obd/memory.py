@@ -9,6 +9,13 @@ import structlog
 log = structlog.get_logger(__name__)
 
 
+class Calibration(msgspec.Struct, frozen=True):
+    """Software of one computer: calibration ids and verification numbers, as it tells them."""
+
+    ids: tuple[str, ...] = ()
+    cvns: tuple[str, ...] = ()
+
+
 class Memory(msgspec.Struct, kw_only=True):
     """None means not tried yet. Trouble codes are by status, then by address of the computer in hexadecimal."""
 
@@ -19,6 +26,8 @@ class Memory(msgspec.Struct, kw_only=True):
     has_frame_count: bool | None = None
     vin: str = ""
     dtcs: dict[str, dict[str, tuple[str, ...]]] = {}
+    calibrations: dict[str, Calibration] = {}
+    monitor_bits: int | None = None
 
     def know_adapter(self, identity: str) -> None:
         """Forget the abilities of another adapter."""
@@ -28,11 +37,13 @@ class Memory(msgspec.Struct, kw_only=True):
             self.has_frame_count = None
 
     def know_vehicle(self, vin: str) -> bool:
-        """Forget the trouble codes of another vehicle. Whether the vehicle is another one than before."""
+        """Forget what belongs to another vehicle. Whether the vehicle is another one than before."""
         if vin == self.vin:
             return False
         if self.vin:
             self.dtcs = {}
+            self.calibrations = {}
+            self.monitor_bits = None
         self.vin = vin
         return True
 

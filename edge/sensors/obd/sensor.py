@@ -35,7 +35,7 @@ class ObdSensor:
         self._clock = clock
         self._file = MemoryFile(config.state_path)
         self._memory = self._file.load()
-        self._faults = FaultWatch(self._memory, config.dtc_period_s, clock)
+        self._faults = FaultWatch(self._memory, config.dtc_period_s, clock, lambda: self._file.save(self._memory))
         self._ignition = Ignition(config, clock())
         self._vehicle: Vehicle | None = None
         self._measuring: Measuring | None = None
@@ -83,13 +83,18 @@ class ObdSensor:
 
     async def read_dtcs(self) -> DtcReport:
         """Read the trouble codes now, between two rounds. `ObdError` when stored codes cannot be read."""
-        return await read_report(self._answering())
+        return await read_report(self.answering())
+
+    def codes_changed(self) -> None:
+        """Somebody else cleared or set codes: have them read and told soon."""
+        self._faults.hurry()
 
     async def read_vin(self) -> str:
         """Read the vehicle identification number now. `ObdError` when the vehicle does not tell it."""
-        return await self._answering().vin()
+        return await self.answering().vin()
 
-    def _answering(self) -> Vehicle:
+    def answering(self) -> Vehicle:
+        """The vehicle that answers now; sends nothing. `ObdError` while it sleeps or the adapter is away."""
         if self._vehicle is None:
             raise ObdError(f"no vehicle answers: {self._detail}")
         return self._vehicle

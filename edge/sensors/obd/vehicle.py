@@ -1,6 +1,6 @@
 """The engine computers behind an adapter: which there are, what they support, and asking them several PIDs at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edge.sensors.obd.answer import Bus, Message, messages, padding_ecus, positive
 from edge.sensors.obd.decode import (
@@ -139,6 +139,19 @@ class Vehicle:
         service = DTC_SERVICES[status]
         return dtc_codes(await self._ask(f"{service:02X}", service), self.bus.is_can)
 
+    async def ask(self, request: str, service: int) -> list[Message]:
+        """The positive answers of all computers to a request of any service; `ObdError` when there is none."""
+        return await self._ask(request, service)
+
+    async def exchange(self, request: str) -> list[Message]:
+        """All answers to a request, refusals among them; `ObdError` when there is none."""
+        return self._whole(await self._elm.request(request))
+
+    @property
+    def pid_sizes(self) -> Mapping[int, int]:
+        """Data bytes by PID on this vehicle."""
+        return self._sizes
+
     async def _ask(self, request: str, service: int, *, is_counted: bool = False) -> list[Message]:
         count = self._foretold(request) if is_counted else None
         if count is not None:
@@ -159,6 +172,9 @@ class Vehicle:
         return found
 
     def _parse(self, lines: Sequence[str], service: int) -> list[Message]:
+        return positive(self._whole(lines), service)
+
+    def _whole(self, lines: Sequence[str]) -> list[Message]:
         try:
             found = messages(lines, self.bus, self._padded)
         except BadAnswer:
@@ -168,7 +184,7 @@ class Vehicle:
             raise
         self._bad_in_a_row = 0
         self._padded |= padding_ecus(lines, self.bus)
-        return positive(found, service)
+        return found
 
     def _foretold(self, request: str) -> int | None:
         """How many frames the answer will have, so that the adapter need not wait for more; None when not known."""

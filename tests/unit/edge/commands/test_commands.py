@@ -131,25 +131,6 @@ def test_exit_codes(
     assert said in captured.out + captured.err
 
 
-def test_trouble_codes_are_shown_and_an_unread_list_is_not_a_good_one(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = folder / "device.toml"
-    path.write_text('tenant = "acme"\ndevice = "van-1"\n')
-    report: dict[str, object] = {"codes": [], "unread": {}}
-    monkeypatch.setattr("edge.commands.dtc.ask", lambda *_: report)
-
-    def dtc(*options: str) -> Result:
-        return CliRunner().invoke(cli.root, ["--config", str(path), "dtc", *options])
-
-    assert "No trouble codes" in dtc().output
-    report["codes"] = [{"code": "P0301", "status": "stored", "ecu": 2024}]
-    assert "P0301" in dtc().output
-    report.update(codes=[], unread={"pending": "NO DATA"})
-    assert (dtc().exit_code, "could not be read" in dtc().output) == (1, True)
-    assert dtc("--json").exit_code == 1
-
-
 def test_small_words() -> None:
     assert [duration(s) for s in (0.44, 30, 65, 7_300, 200_000)] == [
         "0.4 s",
