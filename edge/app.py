@@ -18,6 +18,7 @@ from edge.notify import SystemdNotifier
 from edge.outbox.opening import Identity, outbox_path
 from edge.outbox.outbox import Outbox
 from edge.outbox.room import Room
+from edge.outbox.search import OFFSET_KEY
 from edge.outbox.worker import OutboxWorker
 from edge.sampling.sampler import Sampler
 from edge.sensors.base import Sensor
@@ -26,6 +27,7 @@ from edge.sensors.obd.sensor import ObdSensor
 from edge.tap import Tap
 from edge.uplink.link import Link, NatsLink
 from edge.uplink.policy import Policy
+from edge.uplink.pull import Pulls
 from edge.uplink.source import Change
 from edge.uplink.tls import KnownTime
 from edge.uplink.traffic import Traffic
@@ -71,6 +73,7 @@ class Agent:
     async def _work(self, stop: asyncio.Event) -> None:
         config = self._config
         boot = await self._outbox.call(lambda outbox: outbox.boot)
+        self._boot = boot
         odometer_raw = await self._outbox.call(lambda outbox: outbox.kept(ODOMETER_KEY))
         traffic = await self._outbox.call(lambda outbox: outbox.kept_text(TRAFFIC_KEY))
         self._utc_kept_ms = await self._outbox.call(lambda outbox: outbox.kept(UTC_KEY))
@@ -87,7 +90,7 @@ class Agent:
         self._policy = Policy(
             config.uplink.policy,
             Traffic(config.uplink.policy.budget_day, traffic),
-            on_event=lambda kind, data: self._sampler.event(kind, self._clock.boot_ms(), data),
+            on_event=self._tell,
         )
         self._uplink = Uplink(
             config.uplink,
@@ -98,6 +101,7 @@ class Agent:
             version=version("milepost"),
             boot=boot,
             policy=self._policy,
+            pulls=Pulls(self._outbox, self._tell),
             vin=lambda: self._vin,
             on_change=self._on_change,
         )
@@ -211,7 +215,14 @@ class Agent:
         """What rides in each frame's commit, so that it outlives a kill without a commit of its own."""
         known = self._known_time()
         kept: dict[str, int | str] = {TRAFFIC_KEY: self._policy.to_keep()}
+        boot_ms = self._clock.boot_ms()
+        utc_ms, _ = self._sampler.utc(boot_ms)
+        if utc_ms is not None:
+            kept[f"{OFFSET_KEY}{self._boot}"] = utc_ms - boot_ms
         return kept | ({UTC_KEY: known.utc_ms} if known.is_certain else {})
+
+    def _tell(self, kind: str, data: dict[str, Any]) -> None:
+        self._sampler.event(kind, self._clock.boot_ms(), data)
 
     def _on_change(self, change: Change) -> None:
         if change.new_stream or change.forked:

@@ -12,6 +12,7 @@ import msgspec
 from edge.outbox.opening import Identity, PreviousEnd, insert_stream, lock, open_file
 from edge.outbox.room import Room, free_ballast, has_room, lay_ballast
 from edge.outbox.schema import frame_id
+from edge.outbox.search import Page, offsets, search
 from edge.outbox.streams import Stream, Totals, evictable, totals_of
 from sync_protocol.errors import Full
 from sync_protocol.header import read_header
@@ -195,14 +196,21 @@ class FrameFile:
             stream.is_active = False
         self._streams.append(fresh)
 
-    def pick(self, most: int, busy: Set[FrameKey] = frozenset(), *, only_events: bool = False) -> list[Queued]:
+    def pick(
+        self,
+        most: int,
+        busy: Set[FrameKey] = frozenset(),
+        *,
+        only_events: bool = False,
+        wanted: Sequence[FrameKey] = (),
+    ) -> list[Queued]:
         """The next frames to send, without those already on the way: with events, then the newest, then the oldest.
 
-        With `only_events` the others stay.
+        With `only_events` the others stay. Frames that are `wanted` come after the newest, acknowledged or not.
         """
         chosen: list[tuple[Stream, int]] = []
         seen = set(busy)
-        for stream, seq in self._urgent() if only_events else self._in_order():
+        for stream, seq in self._in_order(only_events, wanted):
             if len(chosen) >= most:
                 break
             if (stream.stream_id, seq) not in seen:
@@ -210,15 +218,18 @@ class FrameFile:
                 chosen.append((stream, seq))
         return [self._queued(stream, seq) for stream, seq in chosen]
 
-    def _urgent(self) -> Iterator[tuple[Stream, int]]:
+    def _in_order(self, only_events: bool, wanted: Sequence[FrameKey]) -> Iterator[tuple[Stream, int]]:
         for stream in self._streams:
             yield from ((stream, seq) for first, last in stream.urgent for seq in range(first, last + 1))
-
-    def _in_order(self) -> Iterator[tuple[Stream, int]]:
-        yield from self._urgent()
         newest = self.active.pending.highest()
-        if newest:
+        if newest and not only_events:
             yield self.active, newest
+        for stream_id, seq in wanted:
+            of_key = self._stream(stream_id)
+            if of_key is not None and seq in of_key.held:
+                yield of_key, seq
+        if only_events:
+            return
         for stream in self._streams:
             yield from ((stream, seq) for first, last in stream.pending for seq in range(first, last + 1))
 
@@ -239,6 +250,11 @@ class FrameFile:
         """As `kept`, for a value that is no number."""
         row = self._db.execute("select value from kv where key = ?", [key]).fetchone()
         return None if row is None else str(row[0])
+
+    def find(self, from_utc_ms: int, to_utc_ms: int, after_id: int, most_rows: int) -> Page:
+        """One page of the held frames that touch a range of UTC; `after_id` 0 begins."""
+        streams = {stream.no: stream for stream in self._streams}
+        return search(self._db, streams, offsets(self._db), from_utc_ms, to_utc_ms, after_id, most_rows)
 
     def _write_kv(self, key: str, value: str) -> None:
         self._db.execute("insert or replace into kv values (?, ?)", [key, value])

@@ -10,10 +10,12 @@ from edge.outbox.frame_file import FrameKey, MakeFrame, Queued
 from edge.outbox.opening import Identity
 from edge.outbox.outbox import Effect, Outbox
 from edge.outbox.room import Room
+from edge.outbox.search import FoundFrame
 from edge.outbox.streams import Totals
 from sync_protocol.messages import AckRange, SeqRange, StreamAnswer, StreamState
 
 T = TypeVar("T")
+_PAGE_FRAMES = 2000
 
 
 class OutboxWorker:
@@ -43,10 +45,24 @@ class OutboxWorker:
         """See `Outbox.append`."""
         return await self.call(lambda outbox: outbox.append(make, keep))
 
-    async def pick(self, most: int, busy: Set[FrameKey], *, only_events: bool = False) -> list[Queued]:
+    async def pick(
+        self, most: int, busy: Set[FrameKey], *, only_events: bool = False, wanted: Sequence[FrameKey] = ()
+    ) -> list[Queued]:
         """See `Outbox.pick`."""
         taken = frozenset(busy)
-        return await self.call(lambda outbox: outbox.pick(most, taken, only_events=only_events))
+        return await self.call(lambda outbox: outbox.pick(most, taken, only_events=only_events, wanted=wanted))
+
+    async def find(self, from_utc_ms: int, to_utc_ms: int) -> tuple[list[FoundFrame], int]:
+        """Held frames that touch a range of UTC, and how many are of boots without a clock. Commits come between."""
+        found: list[FoundFrame] = []
+        undated = 0
+        after: int | None = 0
+        while after is not None:
+            page = await self.call(lambda outbox, at=after: outbox.find(from_utc_ms, to_utc_ms, at, _PAGE_FRAMES))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+            found += page.found
+            undated += page.undated
+            after = page.next_id
+        return found, undated
 
     async def ack(self, stream_id: bytes, ranges: Sequence[AckRange]) -> list[SeqRange]:
         """See `Outbox.ack`."""

@@ -38,8 +38,13 @@ class Change(Protocol):
 class Source(Protocol):
     """Where frames come from, and who must know what the cloud says of them. See `edge.outbox.outbox.Outbox`."""
 
-    async def pick(self, most: int, busy: Set[FrameKey], *, only_events: bool = False) -> Sequence[ToSend]:
-        """The next frames to send that are not in `busy`, in the order of sending; perhaps only those with events."""
+    async def pick(
+        self, most: int, busy: Set[FrameKey], *, only_events: bool = False, wanted: Sequence[FrameKey] = ()
+    ) -> Sequence[ToSend]:
+        """The next frames to send that are not in `busy`, in the order of sending.
+
+        `only_events` leaves those without events where they are. `wanted` come after the newest in any case.
+        """
 
     async def ack(self, stream_id: bytes, ranges: Sequence[AckRange]) -> Sequence[SeqRange]:
         """The cloud has these frames. Returns the ranges whose checksums are those of our frames."""

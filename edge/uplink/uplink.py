@@ -12,7 +12,8 @@ from edge.uplink.backoff import Backoff
 from edge.uplink.config import UplinkConfig
 from edge.uplink.link import Connect, Link
 from edge.uplink.policy import Policy
-from edge.uplink.source import Change, Source, ToSend, Vehicle
+from edge.uplink.pull import Pulls
+from edge.uplink.source import Change, FrameKey, Source, ToSend, Vehicle
 from edge.uplink.state import LinkWord, UplinkState
 from edge.uplink.traffic import Kind, Traffic
 from edge.uplink.window import Window
@@ -56,6 +57,7 @@ class Uplink:
         version: str,
         boot: int,
         policy: Policy | None = None,
+        pulls: Pulls | None = None,
         vin: Callable[[], str | None] = lambda: None,
         on_change: Callable[[Change], None] = lambda _: None,
     ) -> None:
@@ -67,7 +69,9 @@ class Uplink:
         self._connect = connect
         self._version = version
         self._boot = boot
-        self._policy = policy or Policy(config.policy, Traffic(config.policy.budget_day))
+        self._pulls = pulls
+        self._wanted: frozenset[FrameKey] = frozenset()
+        self.policy = policy or Policy(config.policy, Traffic(config.policy.budget_day))
         self._vin = vin
         self._on_change = on_change
         self._window = Window(
@@ -128,7 +132,7 @@ class Uplink:
                 continue
             self._turn("connected", "")
             opened_ms = self._clock.boot_ms()
-            self._policy.connected(link.channel(), opened_ms)
+            self.policy.connected(link.channel(), opened_ms)
             try:
                 await self._session(link)
             finally:
@@ -148,7 +152,7 @@ class Uplink:
     def _meter(self) -> None:
         now_ms = self._clock.boot_ms()
         utc_ms, source = self._vehicle.utc(now_ms)
-        self._policy.tick(now_ms, utc_ms if source in ("gps", "ntp", "cloud") else None)
+        self.policy.tick(now_ms, utc_ms if source in ("gps", "ntp", "cloud") else None)
 
     async def _session(self, link: Link) -> None:
         tasks = {asyncio.create_task(self._receive(link)), asyncio.create_task(self._send(link))}
@@ -200,14 +204,19 @@ class Uplink:
         free = self._window.free()
         if not free:
             return 0
-        only_events = not self._policy.may_send_all
-        frames = await self._source.pick(free, self._window.waiting(), only_events=only_events)
+        wanted = await self._pulls.wanted() if self._pulls is not None else ()
+        self._wanted = frozenset(wanted)
+        only_events = not self.policy.may_send_all
+        busy = self._window.waiting()
+        frames = await self._source.pick(free, busy, only_events=only_events, wanted=wanted)
+        if self._pulls is not None and len(frames) < free:  # then every wanted frame that is still held was picked
+            self._pulls.gone(self._wanted - busy - {(frame.stream_id, frame.seq) for frame in frames})
         for frame in frames:
             await link.publish(frame.body)
             self._bytes_up += len(frame.body)
             self._frames += 1
             is_first = self._window.send((frame.stream_id, frame.seq), self._clock.boot_ms())
-            self._policy.count(self._kind(frame, is_first), up=len(frame.body))
+            self.policy.count(self._kind(frame, is_first), up=len(frame.body))
             if is_first:
                 self._counters.received += 1
             else:
@@ -217,6 +226,8 @@ class Uplink:
     def _kind(self, frame: ToSend, is_first: bool) -> Kind:
         if not is_first:
             return "again"
+        if (frame.stream_id, frame.seq) in self._wanted:
+            return "pulled"
         if frame.has_events:
             return "event"
         header = read_header(frame.body)
@@ -236,7 +247,7 @@ class Uplink:
         data = encode_hello(hello)
         await link.publish(data)
         self._bytes_up += len(data)
-        self._policy.count("hello", up=len(data))
+        self.policy.count("hello", up=len(data))
 
     async def _receive(self, link: Link) -> None:
         while True:
@@ -246,23 +257,25 @@ class Uplink:
                 message = decode_down(data)
             except Rejected as err:
                 self._counters.errors["rejected"] += 1
-                self._policy.count("overhead", down=len(data))
+                self.policy.count("overhead", down=len(data))
                 log.warning("message_rejected", reason=str(err))
                 continue
             if isinstance(message, Ack):
-                self._policy.count("ack", down=len(data))
+                self.policy.count("ack", down=len(data))
                 await self._on_ack(message)
             elif isinstance(message, HelloAnswer):
-                self._policy.count("answer", down=len(data))
+                self.policy.count("answer", down=len(data))
                 await self._on_answer(message)
             else:
-                self._policy.count("command", down=len(data))
+                self.policy.count("command", down=len(data))
                 self._on_command(message)
             self._wake.set()
 
     async def _on_ack(self, ack: Ack) -> None:
         ours = await self._source.ack(ack.stream_id, ack.ranges)
         self._counters.sent += self._window.done(ack.stream_id, ours)
+        if self._pulls is not None:
+            self._pulls.acknowledged(ack.stream_id, ours)
         if len(ours) < len(ack.ranges):
             self._counters.errors["ack_of_other_frames"] += len(ack.ranges) - len(ours)
         self._last_ack_ms = self._clock.boot_ms()
@@ -270,6 +283,8 @@ class Uplink:
             change = await self._source.fork(ack.stream_id, ack.forked)
             self._told(change)
             gone = self._window.done(ack.stream_id, [(seq, seq) for seq in change.forked])
+            if self._pulls is not None:
+                self._pulls.gone((ack.stream_id, seq) for seq in change.forked)
             if gone:
                 self._counters.dropped["forked"] += gone
 
@@ -290,6 +305,8 @@ class Uplink:
             stored = Ranges([*stream.stored, *stream.quarantined])
             arrived = [pair for pair in proven.get(stream.stream_id, ()) for pair in _common(stored, *pair)]
             self._counters.sent += self._window.done(stream.stream_id, arrived)
+            if self._pulls is not None:
+                self._pulls.acknowledged(stream.stream_id, arrived)
         self._window.not_arrived(asked.at_ms)
         self._vehicle.cloud_time(now_ms, answer.utc_ms, max(1, now_ms - asked.at_ms))
         self._backoff.reset()
@@ -306,12 +323,12 @@ class Uplink:
         utc_ms, _ = self._vehicle.utc(self._clock.boot_ms())
         if utc_ms is not None and command.expires_utc_ms < utc_ms:
             self._counters.errors["command_expired"] += 1
-        elif command.kind == "watch" and not self._policy.may_watch:
+        elif command.kind == "watch" and not self.policy.may_watch:
             self._counters.errors["watch_over_budget"] += 1
         elif command.kind == "watch":
             lease_s = command.args.get("lease_s", 60)
             self._vehicle.watch(min(float(lease_s), 300.0) if isinstance(lease_s, int | float) else 60.0)
-        else:
+        elif self._pulls is None or not self._pulls.command(command):
             self._counters.errors["command_unknown"] += 1
             log.warning("command_refused", kind=command.kind)
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 import tempfile
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from edge.outbox.room import Room
 from edge.outbox.worker import OutboxWorker
 from edge.uplink.config import UplinkConfig
 from edge.uplink.link import Link
+from edge.uplink.pull import Pulls
 from edge.uplink.source import Change
 from edge.uplink.uplink import Uplink
 from sync_protocol.errors import Denied, Unavailable
@@ -90,8 +92,11 @@ class Bench:
         self.changes: list[Change] = []
         self.refusals: list[Exception] = []
         self.next_loses = False
+        self.times: list[int] = []
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        pulls = Pulls(outbox, lambda kind, data: self.told.append((kind, data)))
         self.uplink = Uplink(
-            config, self.clock, outbox, self.vehicle, self._connect,
+            config, self.clock, outbox, self.vehicle, self._connect, pulls=pulls,
             version="1.2.3", boot=4, vin=lambda: "VIN", on_change=self.changes.append,
         )  # fmt: skip
 
