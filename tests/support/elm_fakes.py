@@ -99,78 +99,38 @@ def engine(**dtcs: list[str]) -> FakeEcu:
     return FakeEcu(pids, {{"stored": 3, "pending": 7, "permanent": 10}[k]: v for k, v in dtcs.items()}, VIN)
 
 
-class FakeElm:
-    """The adapter. Set its attributes at any time; `received` holds every command it got.
+class ElmBrain:
+    """What an adapter says. Set its attributes at any time; `received` holds every command it got.
 
     `override(command)` may return the raw bytes to send instead of an answer (with or without a prompt), or None.
     """
 
-    def __init__(self, link: Path, ecus: Mapping[int, FakeEcu] | None = None) -> None:
-        self.link = link
+    def __init__(self, ecus: Mapping[int, FakeEcu] | None = None) -> None:
         self.ecus = dict(ecus or {0x7E8: engine()})
         self.received: list[str] = []
         self.override: Callable[[str], bytes | None] = lambda command: None
         self.bus_text: str | None = None  # what the adapter prints instead of any vehicle's answer
         self.voltage: str | None = "14.1V"
+        self.version = "ELM327 v1.5"
         self.protocol = "6"
         self.has_multi_pid = True
         self.has_frame_count = True
         self.has_echo = True
         self.only_baud: int | None = None
         self.unknown: set[str] = set()  # AT commands answered with `?`
-        self.plug()
+        self.power_up()
 
-    def plug(self) -> None:
-        """Appear (again) under the same name."""
+    def power_up(self) -> None:
+        """Start with an adapter's own settings."""
         self._selected = "0"
         self._echo = True
-        self._master, self._slave = pty.openpty()
-        tty.setraw(self._slave)
-        self._stop_r, self._stop_w = os.pipe()
-        fresh = self.link.with_name(self.link.name + ".new")
-        fresh.symlink_to(os.ttyname(self._slave))
-        fresh.replace(self.link)
-        self._thread = threading.Thread(target=self._serve, name="fake-elm", daemon=True)
-        self._thread.start()
-
-    def unplug(self) -> None:
-        """Vanish: the port ends for whoever holds it open."""
-        os.write(self._stop_w, b"x")
-        self._thread.join(5)
-        for fd in (self._master, self._slave, self._stop_r, self._stop_w):
-            os.close(fd)
-        self.link.unlink(missing_ok=True)
-
-    close = unplug
-
-    def send(self, data: bytes) -> None:
-        """Bytes out of nowhere."""
-        os.write(self._master, data)
+        self._headers = False
 
     def asked(self, prefix: str = "") -> list[str]:
         """The commands so far that start so."""
         return [command for command in self.received if command.startswith(prefix)]
 
-    def _serve(self) -> None:
-        typed = bytearray()
-        while True:
-            readable, _, _ = select.select([self._master, self._stop_r], [], [])
-            if self._stop_r in readable:
-                return
-            for byte in os.read(self._master, 4096):
-                if byte != 0x0D:
-                    typed.append(byte)
-                    continue
-                command = typed.decode("ascii", "replace").replace(" ", "").upper()
-                echo = bytes(typed) + b"\r" if self._echo and self.has_echo else b""
-                typed.clear()
-                self.received.append(command)
-                with contextlib.suppress(OSError):
-                    os.write(self._master, self._reply(command, echo))
-
-    def _reply(self, command: str, echo: bytes) -> bytes:
-        if self.only_baud is not None and termios.tcgetattr(self._slave)[4] != self.only_baud:
-            return b"\xfe\x00\x83"
+    def reply(self, command: str, echo: bytes) -> bytes:
         raw = self.override(command)
         if raw is not None:
             return raw
@@ -181,10 +141,12 @@ class FakeElm:
         if command in self.unknown:
             return ["?"]
         if command == "Z":
-            self._echo = True
-            return ["", "ELM327 v1.5"]
+            self._echo, self._headers = True, False
+            return ["", self.version]
         if command == "I":
-            return ["ELM327 v1.5"]
+            return [self.version]
+        if command == "H1":
+            self._headers = True
         if command == "RV":
             return ["?" if self.voltage is None else self.voltage]
         if command == "DPN":
@@ -209,7 +171,66 @@ class FakeElm:
         lines: list[str] = ["SEARCHING..."] if self._selected == "0" and command == "0100" else []
         frames = iso_tp if self.protocol in "68" else older_lines
         found = [line for ecu, it in self.ecus.items() if (data := it.answer(request)) for line in frames(ecu, data)]
+        if not self._headers:
+            found = [line[5:] for line in found]
         return lines + found[:count] if found else [*lines, "NO DATA"]
+
+
+class FakeElm(ElmBrain):
+    """The adapter on a pty, in a thread of its own."""
+
+    def __init__(self, link: Path, ecus: Mapping[int, FakeEcu] | None = None) -> None:
+        super().__init__(ecus)
+        self.link = link
+        self.plug()
+
+    def plug(self) -> None:
+        """Appear (again) under the same name."""
+        self.power_up()
+        self._master, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        self._stop_r, self._stop_w = os.pipe()
+        fresh = self.link.with_name(self.link.name + ".new")
+        fresh.symlink_to(os.ttyname(self._slave))
+        fresh.replace(self.link)
+        self._thread = threading.Thread(target=self._serve, name="fake-elm", daemon=True)
+        self._thread.start()
+
+    def unplug(self) -> None:
+        """Vanish: the port ends for whoever holds it open."""
+        os.write(self._stop_w, b"x")
+        self._thread.join(5)
+        for fd in (self._master, self._slave, self._stop_r, self._stop_w):
+            os.close(fd)
+        self.link.unlink(missing_ok=True)
+
+    close = unplug
+
+    def send(self, data: bytes) -> None:
+        """Bytes out of nowhere."""
+        os.write(self._master, data)
+
+    def _serve(self) -> None:
+        typed = bytearray()
+        while True:
+            readable, _, _ = select.select([self._master, self._stop_r], [], [])
+            if self._stop_r in readable:
+                return
+            for byte in os.read(self._master, 4096):
+                if byte != 0x0D:
+                    typed.append(byte)
+                    continue
+                command = typed.decode("ascii", "replace").replace(" ", "").upper()
+                echo = bytes(typed) + b"\r" if self._echo and self.has_echo else b""
+                typed.clear()
+                self.received.append(command)
+                with contextlib.suppress(OSError):
+                    os.write(self._master, self._answer(command, echo))
+
+    def _answer(self, command: str, echo: bytes) -> bytes:
+        if self.only_baud is not None and termios.tcgetattr(self._slave)[4] != self.only_baud:
+            return b"\xfe\x00\x83"
+        return self.reply(command, echo)
 
 
 @dataclass

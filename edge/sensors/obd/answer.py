@@ -76,7 +76,7 @@ def data_lines(lines: Iterable[str]) -> list[str]:
     kept = []
     for line in lines:
         text = line.upper().replace(" ", "")
-        if re.match(r"BUSINIT:?\.*ERROR", text):
+        if re.fullmatch(r"(?:BUSINIT:?\.*)?ERROR", text):  # clones say it in two lines
             raise BusError("bus_init", line)
         text = _PROGRESS.sub("", text)
         if not text:
