@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 
+from edge.simulator.identity import SUB_FUNCTION_NOT_SUPPORTED, Identity
 from edge.simulator.readings import READINGS, pid_data, reading, supported_bits
 from edge.simulator.vehicle import Vehicle
 from sync_protocol.signals import catalogue
 
 SERVICE_NOT_SUPPORTED = 0x11
-SUB_FUNCTION_NOT_SUPPORTED = 0x12
 CONDITIONS_NOT_CORRECT = 0x22
 _LISTS = range(0x00, 0xE0, 0x20)
+_GEARBOX_CODES = ("P07", "P08", "P09")
+_GEARBOX_MONITORS = b"\x04\0\0"  # comprehensive components alone
 _FREEZE_SIGNALS = ("engine_load_pct", "coolant_c", "engine_rpm", "speed_kmh", "fuel_system_1", "intake_air_c")
 
 
@@ -19,24 +21,25 @@ def dtc_bytes(code: str) -> bytes:
 
 
 class Ecu:
-    """One control unit. `number` 0 is the engine (7E0/7E8), 1 the gearbox (7E1/7E9)."""
+    """One control unit. `number` 0 is the engine (7E0/7E8), 1 the gearbox (7E1/7E9), which keeps codes P07 to P09."""
 
     def __init__(self, vehicle: Vehicle, number: int, pids: tuple[int, ...], name: str) -> None:
         self.vehicle = vehicle
         self.number = number
         self._pids = frozenset(pids)
         self._lists = [base for base in _LISTS if base == 0 or any(pid > base for pid in pids)]
-        self._name = name
-        self._services: dict[int, Callable[[bytes], bytes | int | None]] = {0x01: self._current}
+        troubles = vehicle.troubles
+        self._identity = Identity(vehicle, name, is_engine=number == 0)
+        self._services: dict[int, Callable[[bytes], bytes | int | None]] = {
+            0x01: self._current,
+            0x03: lambda _: self._codes(0x43, troubles.stored),
+            0x04: self._clear,
+            0x07: lambda _: self._codes(0x47, troubles.pending),
+            0x09: self._identity.answer,
+            0x0A: lambda _: self._codes(0x4A, troubles.permanent),
+        }
         if number == 0:
-            self._services |= {
-                0x02: self._freeze_frame,
-                0x03: lambda _: self._codes(0x43, vehicle.troubles.stored),
-                0x04: self._clear,
-                0x07: lambda _: self._codes(0x47, vehicle.troubles.pending),
-                0x09: self._information,
-                0x0A: lambda _: self._codes(0x4A, vehicle.troubles.permanent),
-            }
+            self._services[0x02] = self._freeze_frame
 
     def answer(self, request: bytes, *, is_functional: bool) -> bytes | None:
         """The answer, or None for silence: a unit asked together with others keeps quiet about what it has not."""
@@ -56,23 +59,33 @@ class Ecu:
         for pid in pids:
             if pid in self._lists:
                 result += bytes([pid]) + supported_bits(self._pids, pid)
+            elif pid == 0x01:
+                stored = self._own(self.vehicle.troubles.stored)
+                monitors = pid_data(self.vehicle, pid)[1:] if self.number == 0 else _GEARBOX_MONITORS
+                result += bytes([pid, bool(stored) << 7 | len(stored)]) + monitors
             elif pid in self._pids:
                 result += bytes([pid]) + pid_data(self.vehicle, pid)
         return bytes(result) if len(result) > 1 else SUB_FUNCTION_NOT_SUPPORTED
 
     def _freeze_frame(self, rest: bytes) -> bytes | int:
-        if len(rest) != 2 or rest[1] != 0:
+        """Up to three pairs of PID and frame number; there is frame 0 alone."""
+        pairs = [(rest[at], rest[at + 1 : at + 2]) for at in range(0, len(rest), 2)]
+        if not 1 <= len(pairs) <= 3 or any(frame != b"\0" for _, frame in pairs):
             return SUB_FUNCTION_NOT_SUPPORTED
-        troubles, pid = self.vehicle.troubles, rest[0]
-        if pid == 0x02:
-            code = dtc_bytes(troubles.freeze_code) if troubles.freeze_code else b"\0\0"
-            return bytes([0x42, 0x02, 0x00]) + code
+        troubles = self.vehicle.troubles
         kept = sorted({catalogue().by_name[name].pid or 0 for name in troubles.freeze} & self._pids)
-        if pid == 0x00:
-            return bytes([0x42, 0x00, 0x00]) + supported_bits([0x02, *kept], 0x00)
-        if pid not in kept:
-            return SUB_FUNCTION_NOT_SUPPORTED
-        return bytes([0x42, pid, 0x00]) + self._frozen(pid)
+        result = bytearray([0x42])
+        for pid, _ in pairs:
+            if pid == 0x02:
+                data = dtc_bytes(troubles.freeze_code) if troubles.freeze_code else b"\0\0"
+            elif pid == 0x00:
+                data = supported_bits([0x02, *kept], 0x00)
+            elif pid in kept:
+                data = self._frozen(pid)
+            else:
+                continue
+            result += bytes([pid, 0x00]) + data
+        return bytes(result) if len(result) > 1 else SUB_FUNCTION_NOT_SUPPORTED
 
     def _frozen(self, pid: int) -> bytes:
         size = catalogue().pid_bytes[pid]
@@ -82,8 +95,16 @@ class Ecu:
             content |= raw << 8 * (size - signal.at - signal.size)
         return content.to_bytes(size, "big")
 
+    def keeps(self, code: str) -> bool:
+        """Whether this unit is the one that finds the fault."""
+        return not self.vehicle.kind.has_gearbox_ecu or code.startswith(_GEARBOX_CODES) == (self.number == 1)
+
+    def _own(self, codes: list[str]) -> list[str]:
+        return [code for code in codes if self.keeps(code)]
+
     def _codes(self, service: int, codes: list[str]) -> bytes:
-        return bytes([service, len(codes)]) + b"".join(dtc_bytes(code) for code in codes)
+        own = self._own(codes)
+        return bytes([service, len(own)]) + b"".join(dtc_bytes(code) for code in own)
 
     def _clear(self, _: bytes) -> bytes | int:
         if self.vehicle.is_running and not self.vehicle.kind.has_mode_04_when_running:
@@ -91,30 +112,17 @@ class Ecu:
         self.vehicle.troubles.clear()
         return b"\x44"
 
-    def _information(self, rest: bytes) -> bytes | int:
-        kind = self.vehicle.kind
-        answers = {
-            0x02: self.vehicle.vin.encode(),
-            0x04: kind.calibration.encode().ljust(16, b"\0"),
-            0x0A: self._name.encode().ljust(20, b"\0"),
-        }
-        if rest == b"\x00":
-            return bytes([0x49, 0x00]) + supported_bits(answers, 0x00)
-        if len(rest) != 1 or rest[0] not in answers:
-            return SUB_FUNCTION_NOT_SUPPORTED
-        return bytes([0x49, rest[0], 0x01]) + answers[rest[0]]
-
 
 def control_units(vehicle: Vehicle) -> tuple[Ecu, ...]:
-    """The units that a vehicle's kind has. They also keep the freeze frame of the first stored code."""
+    """The units that a vehicle's kind has. The engine's keeps the freeze frame of the first code that it stores."""
+    engine = Ecu(vehicle, 0, vehicle.kind.pids, "ECM\0-EngineControl")
 
     def freeze(code: str) -> None:
-        if vehicle.troubles.freeze_code is None:
+        if vehicle.troubles.freeze_code is None and engine.keeps(code):
             vehicle.troubles.freeze_code = code
             vehicle.troubles.freeze = {name: reading(vehicle, name) for name in _FREEZE_SIGNALS if name in READINGS}
 
     vehicle.on_stored = freeze
-    engine = Ecu(vehicle, 0, vehicle.kind.pids, "ECM-EngineControl")
     if not vehicle.kind.has_gearbox_ecu:
         return (engine,)
-    return (engine, Ecu(vehicle, 1, (0x01, 0x1C, 0x42), "TCM-TransmissionCtl"))
+    return (engine, Ecu(vehicle, 1, (0x01, 0x1C, 0x42), "TCM\0-TransmissionCtl"))

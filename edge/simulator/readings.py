@@ -8,8 +8,19 @@ from edge.simulator.vehicle import Vehicle
 from sync_protocol.signals import catalogue
 
 FINAL_DRIVE = 3.9
-_PETROL_MONITORS = 0x07E500  # misfire, fuel, components; catalyst, evaporative, oxygen sensors and heaters, all done
-_DIESEL_MONITORS = 0x0FEB00
+# Bytes B and C of PID 01: what is there. Misfire, fuel and components are always done; of the others, by bit of byte C,
+# how many seconds the engine runs until they are.
+_MONITORS = {"petrol": 0x07E5, "diesel": 0x0FEB}
+_DONE_AFTER_S = {
+    "petrol": {0: 900, 2: 1500, 5: 400, 6: 150, 7: 700},
+    "diesel": {0: 900, 1: 1200, 3: 300, 5: 500, 6: 1800, 7: 700},
+}
+
+
+def _monitors(vehicle: Vehicle, ran_s: float) -> float:
+    """Bytes B to D of PID 01 and PID 41 after `ran_s` with the engine running."""
+    fuel = vehicle.kind.fuel
+    return _MONITORS[fuel] << 8 | sum(1 << bit for bit, done_s in _DONE_AFTER_S[fuel].items() if ran_s < done_s)
 
 
 def _fuel_system(vehicle: Vehicle) -> float:
@@ -48,7 +59,8 @@ def _torque_pct(vehicle: Vehicle) -> float:
 READINGS: dict[str, Callable[[Vehicle], float]] = {
     "is_mil_on": lambda v: v.troubles.is_lamp_on,
     "dtc_count": lambda v: len(v.troubles.stored),
-    "monitor_bits": lambda v: _PETROL_MONITORS if v.kind.fuel == "petrol" else _DIESEL_MONITORS,
+    "monitor_bits": lambda v: _monitors(v, v.troubles.clear_s),
+    "cycle_monitor_bits": lambda v: _monitors(v, v.run_s),
     "fuel_system_1": _fuel_system,
     "fuel_system_2": lambda v: 0,
     "engine_load_pct": lambda v: 100 * v.powertrain.state.load,

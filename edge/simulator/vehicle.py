@@ -30,6 +30,7 @@ class Vehicle:
         self.route = route
         self.year = rng.randint(*kind.years)
         self.vin = make_vin(kind.vin_maker, kind.vin_model, self.year, rng)
+        self.calibration = kind.calibration  # until somebody writes other software into the engine's computer
         self.plate = f"FL {rng.randrange(10_000, 45_000)}"
         visits = [s.at_m for s in route.stops if s.kind == "visit"]
         self.distance_m = rng.choice(visits) + 2.0

@@ -55,7 +55,7 @@ REQUESTS = [
     ("010D", "41 0D 32 \r\r>"), ("0105", "41 05 7B \r\r>"), ("010F", "41 0F 41 \r\r>"), ("0104", "41 04 80 \r\r>"),
     ("011F", "41 1F 01 2C \r\r>"), ("011C", "41 1C 06 \r\r>"), ("0142", "41 42 36 9C \r\r>"),
     ("0101", "41 01 00 07 E5 00 \r\r>"), ("0133", "41 33 60 \r\r>"), ("0151", "41 51 01 \r\r>"),
-    ("0100", "41 00 BE 3E B8 13 \r\r>"), ("0120", "41 20 80 07 A0 11 \r\r>"), ("0140", "41 40 7E 9C 80 00 \r\r>"),
+    ("0100", "41 00 BE 3E B8 13 \r\r>"), ("0120", "41 20 80 07 A0 11 \r\r>"), ("0140", "41 40 FE 9C 80 00 \r\r>"),
     ("010C0D", "41 0C 1A F8 0D 32 \r\r>"),
     ("010C0D050F04", "00C \r0: 41 0C 1A F8 0D 32 \r1: 05 7B 0F 41 04 80 00 \r\r>"),
     ("010C0D050F042", "00C \r0: 41 0C 1A F8 0D 32 \r1: 05 7B 0F 41 04 80 00 \r\r>"),
@@ -63,10 +63,11 @@ REQUESTS = [
     ("010C5C0D", "41 0C 1A F8 0D 32 \r\r>"),  # the one it has not is left out
     ("015C", "NO DATA\r\r>"), ("01A6", "NO DATA\r\r>"), ("0160", "NO DATA\r\r>"),
     ("03", "43 00 \r\r>"), ("07", "47 00 \r\r>"), ("0A", "4A 00 \r\r>"), ("020200", "42 02 00 00 00 \r\r>"),
-    ("0900", "49 00 50 40 00 00 \r\r>"),
+    ("0900", "49 00 55 40 00 00 \r\r>"),
     ("0902", "014 \r0: 49 02 01 31 4D 38 \r1: 47 44 4D 39 41 58 4B \r2: 50 30 34 32 37 38 38 \r\r>"),
     ("0904", "013 \r0: 49 04 01 33 30 44 \r1: 35 34 30 30 30 00 00 \r2: 00 00 00 00 00 00 00 \r\r>"),
-    ("0906", "NO DATA\r\r>"), ("22F190", "NO DATA\r\r>"), ("1003", "NO DATA\r\r>"), ("0", "?\r\r>"),
+    ("0906", "49 06 01 99 B6 DD 10 \r\r>"), ("090B", "NO DATA\r\r>"),
+    ("22F190", "NO DATA\r\r>"), ("1003", "NO DATA\r\r>"), ("0", "?\r\r>"),
     ("0102030405060708", "?\r\r>"),
 ]  # fmt: skip
 
@@ -89,7 +90,7 @@ FORMATS = [
     (("ATCAF0",), "010C", "04 41 0C 1A F8 00 00 00 \r\r>"),
     (("ATH1", "ATSH7E0"), "22F190", "7E8 03 7F 22 11 00 00 00 00 \r\r>"),
     (("ATSH7E0",), "015C", "7F 01 12 \r\r>"),
-    (("ATSH7E0",), "0906", "7F 09 12 \r\r>"),
+    (("ATSH7E0",), "090B", "7F 09 12 \r\r>"),
     (("ATSH7E2",), "010C", "NO DATA\r\r>"),
     (("ATCRA7E9",), "010C", "NO DATA\r\r>"),
     (("ATCRA7EX",), "010C", "41 0C 1A F8 \r\r>"),
@@ -114,7 +115,44 @@ def test_two_control_units_answer_a_question_to_all() -> None:
     assert elm.respond("010D").text == "7E8 03 41 0D 32 AA AA AA AA \r\r>"
     elm.respond("ATSH7E1")
     assert elm.respond("011C").text == "7E9 03 41 1C 06 AA AA AA AA \r\r>"
-    assert elm.respond("03").text == "7E9 03 7F 03 11 AA AA AA AA \r\r>"
+    assert elm.respond("03").text == "7E9 02 43 00 AA AA AA AA AA \r\r>"
+    assert elm.respond("020200").text == "7E9 03 7F 02 11 AA AA AA AA \r\r>"
+
+
+def test_each_control_unit_keeps_its_own_codes_and_knows_its_own_software() -> None:
+    vehicle = a_vehicle("car")
+    elm = an_elm(vehicle, "ATE0", "ATH1", "ATS0", "ATSP6")
+    vehicle.troubles.stored = ["P0301", "P0741"]
+    assert elm.respond("03").text == "7E804430103 01AAAAAA\r7E90443010741AAAAAA\r\r>".replace(" ", "")
+    assert elm.respond("0101").text == "7E80641018107E500AA\r7E90641018104 0000AA\r\r>".replace(" ", "")
+    calibration = "49040130344539303630323 74B432039383135".replace(" ", "")
+    before = elm.respond("0904").text
+    assert before.replace("\r", "").startswith("7E81013" + calibration[:12] + "7E821" + calibration[12:26])
+    assert elm.respond("0906").text.count("490601") == 2
+    checksums = elm.respond("0906").text
+    vehicle.calibration = "04E906027KD 9900"
+    assert elm.respond("0904").text != before
+    assert elm.respond("0906").text[:20] != checksums[:20]
+    assert "7E9" + checksums.split("7E9")[1] == "7E9" + elm.respond("0906").text.split("7E9")[1]
+
+
+def test_readiness_is_lost_with_the_codes_and_comes_back_by_driving() -> None:
+    vehicle = a_vehicle()
+    elm = an_elm(vehicle, "ATE0", "ATS0", "ATSP6")
+    assert elm.respond("0141").text == "41410007E5A5\r\r>"  # five minutes after the start
+    assert elm.respond("04").text == "44\r\r>"
+    assert elm.respond("0101").text == "41010007E5E5\r\r>"
+    vehicle.troubles.run(800, 9_000, {})
+    assert elm.respond("0101").text == "41010007E505\r\r>"
+
+
+def test_in_use_counters() -> None:
+    vehicle = a_vehicle()
+    vehicle.odometer_m = 9e6
+    elm = an_elm(vehicle, "ATE0", "ATS0", "ATSP6")
+    # 20 counts: 800 trips that count and 1000 starts; the catalyst was tested 599 times of 666.
+    assert elm.respond("0908").text.startswith("02B\r0:490814032003\r1:E80257029A0000\r")
+    assert an_elm(a_vehicle("van"), "ATE0", "ATS0", "ATSP6").respond("090B").text.startswith("023\r0:490B10")
 
 
 def test_29_bit_identifiers() -> None:
@@ -177,6 +215,8 @@ def test_freeze_frame_of_the_first_stored_code() -> None:
     assert elm.respond("020200").text == "42 02 00 03 01 \r\r>"
     assert elm.respond("020C00").text == "42 0C 00 1A F8 \r\r>"
     assert elm.respond("020000").text == "42 00 00 78 1A 00 00 \r\r>"
+    assert elm.respond("020C000D000200").text == "00C \r0: 42 0C 00 1A F8 0D \r1: 00 32 02 00 03 01 00 \r\r>"
+    assert elm.respond("020C01").text == "NO DATA\r\r>"
     assert elm.respond("020C").text == "NO DATA\r\r>"
     assert elm.respond("021000").text == "NO DATA\r\r>"
 
