@@ -12,9 +12,11 @@ import structlog
 
 from cloud.config import TelemetryConfig
 from cloud.telemetry import schema
-from sync_protocol.errors import Unavailable
+from sync_protocol.errors import Full, Unavailable
 
 log = structlog.get_logger()
+
+_NO_ROOM = "No space left on device"
 
 T = TypeVar("T")
 Cursor = duckdb.DuckDBPyConnection
@@ -56,7 +58,11 @@ class TelemetryStore:
         self._readers.shutdown(wait=True)
         self._writer.shutdown(wait=True)
         if self._connection is not None:
-            self._connection.execute("CHECKPOINT")
+            try:
+                self._connection.execute("CHECKPOINT")
+            except duckdb.Error as err:
+                # What is committed is in the log, which the next start folds in.
+                log.warning("store_not_checkpointed", path=str(self.path), reason=str(err).splitlines()[0])
             self._connection.close()
             self._connection = None
             log.info("store_closed", path=str(self.path))
@@ -71,6 +77,9 @@ class TelemetryStore:
 
     def submit(self, fn: Callable[[Cursor], T]) -> "Future[T]":
         """Queue `fn` for the writer thread, in one transaction: committed when it returns, rolled back when it raises.
+
+        `Full` when the disk has no room for it: the ledger in memory is then ahead of the store, and only a restart
+        makes them equal again.
 
         For ingest and the store's own jobs only.
         """
@@ -90,13 +99,19 @@ class TelemetryStore:
 
     def _transaction(self, fn: Callable[[Cursor], T]) -> T:
         cursor = self._cursor()
-        cursor.execute("BEGIN")
         try:
-            result = fn(cursor)
-        except BaseException:
-            cursor.execute("ROLLBACK")
-            raise
-        cursor.execute("COMMIT")
+            cursor.execute("BEGIN")
+            try:
+                result = fn(cursor)
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")
+        except duckdb.Error as err:
+            if _NO_ROOM not in str(err):
+                raise
+            log.error("disk_full", path=str(self.path))
+            raise Full(f"{self.path}: no space left on the disk; nothing of this commit is acknowledged") from err
         return result
 
     def _cursor(self) -> Cursor:

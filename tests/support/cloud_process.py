@@ -83,6 +83,11 @@ class CloudProcess:
         finally:
             self.kill()
 
+    def wait(self, patience_s: float) -> int:
+        """Wait until it ends by itself; returns the exit code."""
+        assert self._process is not None
+        return self._process.wait(patience_s)
+
     def kill(self) -> None:
         """SIGKILL, if it still runs."""
         if self._process is not None and self._process.poll() is None:
