@@ -1,4 +1,4 @@
-"""What can happen to a cloud: restored from yesterday's copy, its disk filled by others. No frame is lost or doubled."""
+"""What can happen to a cloud: put back from yesterday's copy, its disk filled by others. Nothing is lost or doubled."""
 
 from collections.abc import Iterator
 from pathlib import Path
