@@ -33,8 +33,9 @@ root:
 class ElmPeer:
     """A running emulator. `link` is a name for its port that stays the same over restarts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, scenario: str = "drive") -> None:
         self.link = folder / "obd"
+        self._scenario = scenario
         self._folder = folder
         self._process: subprocess.Popen[str] | None = None
 
@@ -43,7 +44,7 @@ class ElmPeer:
         config = self._folder / "elm_quiet.yaml"
         config.write_text(_QUIET)
         self._process = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, __file__, self._scenario],
             cwd=self._folder,
             env=os.environ | {"ELM_LOG_CFG": str(config)},
             stdin=subprocess.PIPE,
@@ -80,11 +81,11 @@ class ElmPeer:
 
 
 @contextmanager
-def elm_peer(folder: Path) -> Iterator[ElmPeer]:
-    """An emulator in `folder`; skips the test where it is not installed."""
+def elm_peer(folder: Path, scenario: str = "drive") -> Iterator[ElmPeer]:
+    """An emulator in `folder` with our drive or a `scenario` of its own; skips the test where it is not installed."""
     if importlib.util.find_spec("elm") is None:
         pytest.skip("elm327-emulator is not installed (dependency group emulator)")
-    peer = ElmPeer(folder)
+    peer = ElmPeer(folder, scenario)
     try:
         peer.start()
         yield peer
@@ -155,10 +156,11 @@ def _serve() -> None:
         "ResponseFooter": lambda *_: ST("14.1V" if car.is_running else "12.3V"),
     }
     ObdMessage["drive"] = scenario
-    # The emulator merges its default vehicle into every scenario: only ours shall answer.
-    ObdMessage["default"].clear()
+    if sys.argv[1] == "drive":
+        # The emulator merges its default vehicle into every scenario: only ours shall answer.
+        ObdMessage["default"].clear()
     with Elm(batch_mode=True) as emulator:
-        emulator.set_sorted_obd_msg("drive")
+        emulator.set_sorted_obd_msg(sys.argv[1])
         while emulator.threadState != emulator.THREAD.ACTIVE:
             time.sleep(0.02)
         print(emulator.get_pty(), flush=True)
