@@ -28,9 +28,10 @@ from cloud.db import migrate
 from cloud.db.engine import Database
 from cloud.db.scope import TenantDatabase
 from cloud.derive.engine import DeriveEngine
-from cloud.fleet import device_routes, history_routes, routes
+from cloud.fleet import device_routes, history_routes, pull_routes, routes
 from cloud.fleet.cursors import Cursors
 from cloud.fleet.identify import IdentifyStep
+from cloud.fleet.pulls import Pulls
 from cloud.fleet.registry import FleetRegistry
 from cloud.fleet.service import Fleet
 from cloud.fleet.step import FaultStep, VehicleStateStep
@@ -57,7 +58,13 @@ from cloud.telemetry.writer import TelemetryWriter, load_latest
 from sync_protocol.errors import Unavailable
 
 VERSION = version("milepost")
-V1_ROUTES = [*routes.ROUTES, *history_routes.ROUTES, *device_routes.ROUTES, *live_socket.ROUTES]
+V1_ROUTES = [
+    *routes.ROUTES,
+    *history_routes.ROUTES,
+    *pull_routes.ROUTES,
+    *device_routes.ROUTES,
+    *live_socket.ROUTES,
+]
 LAG_S = 30.0
 log = structlog.get_logger()
 
@@ -88,6 +95,12 @@ class Cloud:
             on_commit=lambda device_ids, has_rewinds: self.derive.notify(device_ids, has_rewinds),
         )
         self.hub = LiveHub(self.registry, self.ingest.publish)
+        self.pulls = Pulls(
+            self.registry,
+            lambda: TelemetryReads(self.store, self.registry.tenant_id),
+            self.ingest.publish,
+            self.hub.next_number,
+        )
         self.derive = DeriveEngine(
             config.derive,
             DeriveReader(self.store, self.registry),
@@ -122,6 +135,7 @@ class Cloud:
                 group.create_task(self.broker.supervise(), name="broker"),
                 group.create_task(self.ingest.run(), name="ingest"),
                 group.create_task(self.hub.run(), name="live"),
+                group.create_task(self.pulls.run(), name="pulls"),
                 group.create_task(self.derive.run(), name="derive"),
                 group.create_task(keep_building(self.store), name="tiers"),
                 group.create_task(keep_rolling(self.store), name="spans"),
@@ -177,6 +191,7 @@ class Cloud:
             health.ROUTES,
             {
                 "fleet": lambda: fleet,
+                "pulls": lambda: self.pulls,
                 "live_access": lambda: LiveAccess(self.hub, tenant_id),
                 "probes": lambda: probes,
             },

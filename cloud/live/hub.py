@@ -154,6 +154,11 @@ class LiveHub:
         await self._renew()
         return LEASE_S
 
+    def next_number(self) -> int:
+        """For a command. Milliseconds of UTC rise strictly for each device without a table, also over a restart."""
+        self._last_number = max(self._last_number + 1, self.now_ms())
+        return self._last_number
+
     async def run(self) -> None:
         """Renew the leases at the devices while browsers hold them. Runs until cancelled."""
         while True:
@@ -174,9 +179,7 @@ class LiveHub:
             self._leases[vehicle_id] = (until, now)
             now_ms = self.now_ms()
             lease_s = min(LEASE_S, round(until - now))
-            # Milliseconds of UTC rise strictly for each device without a table, also over a restart.
-            self._last_number = max(self._last_number + 1, now_ms)
-            command = Command(self._last_number, "watch", now_ms + lease_s * 1000, {"lease_s": lease_s})
+            command = Command(self.next_number(), "watch", now_ms + lease_s * 1000, {"lease_s": lease_s})
             await self._publish(subjects.down(device.tenant, device.name), encode_down(command))
             log.debug("watch_sent", vehicle_id=vehicle_id, lease_s=lease_s)
 

@@ -30,13 +30,15 @@ class _Nowhere:
     def anchor(self, *_: object) -> None: ...
 
 
-def write_recording(path: Path, seconds: float, *, rows_a_second: int = 1, events_every_s: float = 0) -> int:
+def write_recording(
+    path: Path, seconds: float, *, rows_a_second: int = 1, events_every_s: float = 0, utc_ms: int = _UTC_MS
+) -> int:
     """A drive of so many seconds with six signals. Returns its number of samples."""
     ids = [catalogue().by_name[name].id for name in ("engine_rpm", "coolant_c", "throttle_pct", "manifold_kpa")]
     lat, lon = catalogue().by_name["lat_deg"].id, catalogue().by_name["lon_deg"].id
     count = 0
     with Recorder(path, _Nowhere(), _START_MS) as recorder:
-        recorder.anchor(TimeAnchor(_START_MS, _UTC_MS, "gps", 50))
+        recorder.anchor(TimeAnchor(_START_MS, utc_ms, "gps", 50))
         for i in range(round(seconds * rows_a_second)):
             at_ms = _START_MS + i * 1000 // rows_a_second
             recorder.row("obd_1s", at_ms, {signal_id: (i * 7 + signal_id) % 100 for signal_id in ids})
