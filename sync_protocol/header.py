@@ -91,5 +91,8 @@ def is_frame(data: bytes) -> bool:
 
 
 def frame_crc(data: bytes) -> int:
-    """CRC-32 of a whole frame as sent: two frames of one identity are the same frame when this is equal."""
-    return crc32(data)
+    """CRC-32 of a frame without its header_crc: two frames of one identity are the same frame when this is equal.
+
+    Without, because a CRC over anything and its own CRC is a constant: the header would not count.
+    """
+    return crc32(data[HEADER_BYTES:], crc32(data[: _LAYOUT.size]))

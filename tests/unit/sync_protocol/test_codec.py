@@ -133,6 +133,12 @@ def _try(data: bytes) -> bool:
     return True
 
 
+def test_a_frames_checksum_covers_its_header_too() -> None:
+    """The columns of a standing vehicle are the same at any time: a clone's frame must still be another frame."""
+    frames = [encode(STREAM, seq, boot, [group(start_ms=ms)]) for seq in (1, 2) for boot in (1, 2) for ms in (0, 9000)]
+    assert len({codec.frame_crc(frame) for frame in frames}) == len(frames)
+
+
 def test_a_mutation_without_right_checksums_is_always_rejected() -> None:
     rng = random.Random(1)
     data = encode(STREAM, 7, 1, [group()])
