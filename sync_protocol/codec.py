@@ -38,6 +38,7 @@ __all__ = [
     "decode_chunk",
     "encode",
     "frame_crc",
+    "groups_of",
     "read_header",
 ]
 
@@ -130,6 +131,11 @@ def _time_span(groups: Sequence[Group], meta: Meta) -> tuple[int, int]:
 def decode(data: bytes) -> Frame:
     """One frame with its groups as arrays. `Rejected` or `Unavailable` otherwise, and nothing else."""
     parsed = _parse(data)
+    return Frame(parsed.header, parsed.meta, groups_of(parsed))
+
+
+def groups_of(parsed: Parsed) -> tuple[Group, ...]:
+    """The groups of one parsed body as arrays; `Rejected` when its columns do not add up."""
     columns = decode_columns([parsed])
     if columns.bad:
         raise Rejected(columns.bad[0][1])
@@ -143,7 +149,7 @@ def decode(data: bytes) -> Frame:
         cells = int(np.count_nonzero(present))
         values[present], at = columns.flat[at : at + cells], at + cells
         groups.append(Group(shape.signal_ids, times + parsed.header.first_ms, values, present))
-    return Frame(parsed.header, parsed.meta, tuple(groups))
+    return tuple(groups)
 
 
 def decode_chunk(datas: Sequence[bytes]) -> Chunk:
