@@ -38,6 +38,12 @@ class Bus(NamedTuple):
         """Hexadecimal digits before the data of a line."""
         return {"6": 3, "8": 3, "7": 8, "9": 8}.get(self.digit, 6)
 
+    def is_computer(self, ecu: int) -> bool:
+        """Whether an answer to a question put to all can come from this address (ISO 15765-4)."""
+        if not self.is_can:
+            return True
+        return ecu >> 3 == 0x7E8 >> 3 if self.header_digits == 3 else ecu >> 8 == 0x18DAF1
+
 
 CAN_DIGITS = "6789"
 BUS_NAMES = {

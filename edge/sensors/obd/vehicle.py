@@ -177,6 +177,9 @@ class Vehicle:
     def _whole(self, lines: Sequence[str]) -> list[Message]:
         try:
             found = messages(lines, self.bus, self._padded)
+            for message in found:
+                if not self.bus.is_computer(message.ecu):
+                    raise BadAnswer(f"{message.ecu:X} is no address of a computer")
         except BadAnswer:
             self._bad_in_a_row += 1
             if self._bad_in_a_row >= _BAD_TO_FORGET:
