@@ -1,41 +1,116 @@
-"""Closed days are sorted by vehicle and time, so that a question about one vehicle reads few row groups.
+"""Closed slices of rows are sorted by vehicle and time, so that a question about one vehicle reads few row groups.
 
-An hour at a time: a day at once would hold up commits.
+Rows arrive fleet-wide: a vehicle's hour as it came touches every row group of that hour. So ten minutes are sorted
+soon after they are over, and again by the hour once late rows have come; the minutes' tier by the day. A turn is
+bounded in rows, since it holds up commits; a slice with more takes several, some vehicles each.
 """
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+from math import ceil
+from typing import NamedTuple
 
 from cloud.telemetry.store import Cursor
 
-_JOB = "sorted_before"
-_CLOSED = timedelta(hours=36)
-_HOUR = timedelta(hours=1)
+_START = datetime(1970, 1, 1)
 
 
-def sort_next_hour(cursor: Cursor, before: datetime | None = None) -> int | None:
-    """Sort the oldest hour that is over (began `before`, 36 hours ago by default) and was not sorted yet.
+class Level(NamedTuple):
+    """Slices of `width` of a table, sorted once they have been over for `closed`; older than `until` never.
 
-    Returns its rows, None when there is no such hour.
+    `rows`: about so many are moved in a turn, which takes about a second.
     """
-    if before is None:
-        before = datetime.now(UTC).replace(tzinfo=None) - _CLOSED
-    state = cursor.execute("SELECT value FROM job_state WHERE name = ?", [_JOB]).fetchone()
-    done = datetime.fromisoformat(state[0]) if state is not None else datetime(1970, 1, 1)
-    found = cursor.execute(
-        "SELECT date_trunc('hour', min(ts))::TIMESTAMP FROM tel WHERE ts >= ? AND ts < ?", [done, before]
-    ).fetchone()
-    if found is None or found[0] is None or found[0] + _HOUR > before:
+
+    job: str
+    table: str
+    time: str
+    width: timedelta
+    closed: timedelta
+    rows: int
+    until: timedelta | None = None
+
+
+_LATE = timedelta(hours=36)
+LEVELS = (
+    Level("sorted_fresh", "tel", "ts", timedelta(minutes=10), timedelta(minutes=15), 250_000, _LATE),
+    Level("sorted_before", "tel", "ts", timedelta(hours=1), _LATE, 250_000),
+    Level("sorted_minutes", "tel_1m", "bucket", timedelta(days=1), _LATE, 80_000),
+)
+
+
+def sort_next(cursor: Cursor, now: datetime | None = None, levels: Sequence[Level] = LEVELS) -> int | None:
+    """Sort the oldest closed slice that was not sorted yet, or the next vehicles of it; `now` is naive UTC.
+
+    Returns how many rows it moved, None when there is nothing to sort.
+    """
+    now = now or datetime.now(UTC).replace(tzinfo=None)
+    for level in levels:
+        begun = _begun(cursor, level, now)
+        if begun is not None:
+            return _turn(cursor, level, *begun)
+    return None
+
+
+def _begun(cursor: Cursor, level: Level, now: datetime) -> tuple[datetime, int] | None:
+    """The slice that is next, and up to which vehicle it is done."""
+    state = cursor.execute("SELECT value FROM job_state WHERE name = ?", [level.job]).fetchone()
+    words = state[0].split() if state is not None else [_START.isoformat()]
+    done, vehicle = datetime.fromisoformat(words[0]), int(words[1]) if len(words) > 1 else 0
+    before = _floor(now - level.closed, level.width)
+    if level.until is not None and done < (oldest := _floor(now - level.until, level.width)):
+        done, vehicle = oldest, 0
+    if done >= before:
         return None
-    span = [found[0], found[0] + _HOUR]
+    if vehicle:
+        return done, vehicle
+    found = cursor.execute(
+        f"SELECT min({level.time}) FROM {level.table} WHERE {level.time} >= ? AND {level.time} < ?",  # noqa: S608
+        [done, before],
+    ).fetchone()
+    return None if found is None or found[0] is None else (_floor(found[0], level.width), 0)
+
+
+def _floor(ts: datetime, width: timedelta) -> datetime:
+    return ts - (ts - _START) % width
+
+
+def _turn(cursor: Cursor, level: Level, start: datetime, after: int) -> int:
+    table, end = level.table, start + level.width
+    within = f"{level.time} >= ? AND {level.time} < ? AND vehicle_id > ?"
+    counts = cursor.execute(
+        f"SELECT vehicle_id, count(*) FROM {table} WHERE {within} GROUP BY vehicle_id ORDER BY vehicle_id",  # noqa: S608
+        [start, end, after],
+    ).fetchall()
+    sums: list[int] = [0, *accumulate(count for _, count in counts)]
+    share = sums[-1] / max(1, ceil(sums[-1] / level.rows))  # equal turns, no crumb at the end
+    taken = max(1, bisect_right(sums, share) - 1)
+    moved = sums[min(taken, len(counts))]
+    if counts:
+        _move(cursor, level, f"{within} AND vehicle_id <= ?", [start, end, after, counts[taken - 1][0]])
+    is_over = taken >= len(counts)
+    value = end.isoformat() if is_over else f"{start.isoformat()} {counts[taken - 1][0]}"
+    cursor.execute("DELETE FROM job_state WHERE name = ?", [level.job])
+    cursor.execute("INSERT INTO job_state VALUES (?, ?)", [level.job, value])
+    return moved
+
+
+def _move(cursor: Cursor, level: Level, where: str, arguments: list[object]) -> None:
+    """Take the rows out and append them again in order. Most columns of the catalogue are empty: those stay behind."""
+    described = cursor.execute(f"DESCRIBE {level.table}").fetchall()
+    every = [name for name, *_ in described]
+    counts = cursor.execute(
+        f"SELECT {', '.join(f'count({name})' for name in every)} FROM {level.table} WHERE {where}",  # noqa: S608
+        arguments,
+    ).fetchone()
+    assert counts is not None
+    names = ", ".join(name for name, count in zip(every, counts, strict=True) if count)
     cursor.execute(
-        "CREATE OR REPLACE TEMP TABLE hour AS SELECT * FROM tel WHERE ts >= ? AND ts < ?"
-        " ORDER BY tenant_id, vehicle_id, ts",
-        span,
+        f"CREATE OR REPLACE TEMP TABLE moved AS SELECT {names} FROM {level.table} WHERE {where}"  # noqa: S608
+        f" ORDER BY vehicle_id, {level.time}",
+        arguments,
     )
-    cursor.execute("DELETE FROM tel WHERE ts >= ? AND ts < ?", span)
-    cursor.execute("INSERT INTO tel SELECT * FROM hour")
-    counted = cursor.execute("SELECT count(*) FROM hour").fetchone()
-    cursor.execute("DROP TABLE hour")
-    cursor.execute("DELETE FROM job_state WHERE name = ?", [_JOB])
-    cursor.execute("INSERT INTO job_state VALUES (?, ?)", [_JOB, span[1].isoformat()])
-    return int(counted[0]) if counted is not None else 0
+    cursor.execute(f"DELETE FROM {level.table} WHERE {where}", arguments)  # noqa: S608
+    cursor.execute(f"INSERT INTO {level.table} ({names}) SELECT {names} FROM moved")  # noqa: S608
+    cursor.execute("DROP TABLE moved")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from cloud.telemetry.history import _shape, events, history, tier_for, track
-from cloud.telemetry.sorting import sort_next_hour
 from cloud.telemetry.tiers import build
 from sync_protocol.codec import encode
 from sync_protocol.errors import Invalid
@@ -99,18 +98,6 @@ def test_tiers_answer_the_same_before_and_after_they_are_built(plane: LocalPlane
     plane.store.write_sync(lambda cursor: build(cursor, before=END))
     assert plane.rows("SELECT count(*) FROM tel_1m") == [(count,)]
     assert [ask(plane, hours, points) for hours, points in asked] == before
-
-
-def test_sorting_closed_hours_changes_no_answer(plane: LocalPlane) -> None:
-    before = ask(plane, 2, 100)
-    rows = plane.rows("SELECT * FROM tel ORDER BY ALL")
-    hours = 0
-    while plane.store.write_sync(lambda cursor: sort_next_hour(cursor, END)) is not None:
-        hours += 1
-    assert hours == 4
-    assert ask(plane, 2, 100) == before
-    assert plane.rows("SELECT * FROM tel ORDER BY ALL") == rows
-    plane.verify()
 
 
 def test_a_track_keeps_its_ends_and_its_corners() -> None:
