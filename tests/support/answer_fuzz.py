@@ -1,9 +1,10 @@
 """Answers of engine computers, and what a bad line or a bad program can make of them. All from a seed.
 
 Which damage nobody can see, and is therefore left out of the count (`Case.is_unseen`): a line that is not one of the
-true ones, but well-formed for the same computer, service, PIDs and length, so that only data digits differ (or, where all computers are asked, the number of the computer). CAN frames
-reach us without their checksum, as hexadecimal digits on a serial line. On older buses the checksum is in the line, so
-changed data is seen and counted; what stays unseen there is a line whose checksum is right as well.
+true ones, but well-formed for the same computer, service, PIDs and length, so that only data digits differ (or, where
+all computers are asked for codes, the number of the computer). CAN frames reach us without their checksum, as digits
+on a serial line. On older buses the checksum is in the line, so changed data is seen and counted; what stays unseen
+there is a line whose checksum is right as well.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -158,7 +159,7 @@ def make_case(chance: random.Random) -> Case:
     elif kind < 0.16:
         request, said = b"\x03", {ecu: _codes(chance, bus) for ecu in ecus}
     else:
-        known = [pid for pid in catalogue().by_pid if not (pid in (0x06, 0x07, 0x08, 0x09))]
+        known = [pid for pid in catalogue().by_pid if pid not in (0x06, 0x07, 0x08, 0x09)]
         count = chance.choice((1, 1, 2, 3, 6)) if bus.is_can else 1
         pids = chance.sample(known, count)
         request = bytes([1, *pids])
