@@ -90,6 +90,7 @@ class Answers:
             outbox=self._parts.committer.health(),
             uplink=self._parts.uplink.health(),
             link=self._parts.uplink.state(),
+            traffic=self._parts.policy.view(),
         )
 
     async def sync(self, _args: dict[str, Any]) -> LedgerView:

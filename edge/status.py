@@ -5,6 +5,7 @@ import msgspec
 from edge.health import StageHealth
 from edge.outbox.streams import Totals
 from edge.sensors.base import SensorState
+from edge.uplink.policy import TrafficView
 from edge.uplink.state import UplinkState
 from sync_protocol.messages import AnchorSource
 
@@ -31,6 +32,7 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     outbox: StageHealth
     uplink: StageHealth
     link: UplinkState
+    traffic: TrafficView | None = None
 
 
 class LiveValue(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from edge.commands.output import console, duration, print_json, size, table
 from edge.control import ask
 from edge.health import StageHealth
 from edge.status import AgentStatus
+from edge.uplink.policy import MB, TrafficView
 
 _MARK = {"open": "[green]open[/]", "opening": "[yellow]opening[/]", "closed": "[dim]closed[/]"}
 
@@ -58,6 +59,22 @@ def _show(status: AgentStatus) -> None:
         " "
         f"{size(link.bytes_sent)} sent in {link.frames_sent} frames ({link.frames_sent_again} again)"
     )
+    if status.traffic is not None:
+        out.print(_traffic(status.traffic))
+
+
+def _traffic(traffic: TrafficView) -> str:
+    forecast = "" if traffic.forecast_bytes is None else f", forecast {traffic.forecast_bytes / MB:.1f} MB"
+    words = f"data: {traffic.mode}, {traffic.used_bytes / MB:.1f} MB this month{forecast}"
+    if traffic.budget_bytes is None:
+        return words
+    color, stage = {
+        "all": ("green", "within the budget"),
+        "tight": ("yellow", "over the budget by the forecast"),
+        "events_only": ("red", "budget used up: only frames with events are sent (milepost sync --lift-budget)"),
+    }[traffic.stage]
+    stage = "budget lifted" if traffic.is_lifted else stage
+    return f"{words} of {traffic.budget_bytes / MB:g} MB, [{color}]{stage}[/]"
 
 
 def _lists(health: StageHealth) -> tuple[str, str]:
