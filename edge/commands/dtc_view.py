@@ -40,9 +40,13 @@ def codes(out: Console, report: CodesReport) -> None:
 
 
 def _codes(found: list[Code]) -> Table:
+    """One row a code and computer: the same code is often stored and permanent at once."""
     shown = table("code", "status", "computer", "meaning")
+    statuses: dict[tuple[str, str, str], list[str]] = {}
     for code in found:
-        shown.add_row(f"[bold]{code.code}[/]", _STATUS[code.status], code.ecu, code.text)
+        statuses.setdefault((code.code, code.ecu, code.text), []).append(_STATUS[code.status])
+    for (name, ecu, text), status in statuses.items():
+        shown.add_row(f"[bold]{name}[/]", "\n".join(status), ecu, text)
     return shown
 
 
