@@ -139,6 +139,7 @@ class Agent:
     async def _last_words(self) -> None:
         """Give what was just committed a moment to arrive; it is safe either way."""
         deadline = asyncio.get_running_loop().time() + _LAST_WORDS_S
+        self._uplink.ask()
         while self._uplink.state().link == "connected" and asyncio.get_running_loop().time() < deadline:
             if not (await self._outbox.totals()).pending:
                 return

@@ -184,9 +184,9 @@ def _acknowledged(status: AgentStatus) -> Finding:
     link = status.link
     if not status.frames.pending:
         return Finding("acknowledged frame", "good", "the cloud has everything")
-    last_ms = max(link.last_ack_ms, link.since_ms)
+    last_ms = max(link.last_ack_ms, link.last_answer_ms, link.since_ms)
     waited_s = (status.boot_ms - last_ms) / 1000
-    if waited_s > _ACK_LATE_S or (not link.last_ack_ms and waited_s > _STARTING_S):
+    if waited_s > _ACK_LATE_S or (not link.last_answer_ms and waited_s > _STARTING_S):
         cure = "The broker is there, the cloud behind it is not: nothing is lost, ask the operator of the server."
         return Finding("acknowledged frame", "bad", f"none for {waited_s:.0f} s, {status.frames.pending} pending", cure)
     return Finding("acknowledged frame", "good", f"{status.frames.acked} acknowledged, {status.frames.pending} pending")

@@ -28,7 +28,7 @@ class _Waiting:
 
 
 class Acks:
-    """Gathers by stream until `ack_frames` are there or the first has waited `ack_delay_s`."""
+    """Gathers by stream until `ack_frames` are there, the first has waited `ack_delay_s`, or the device asks."""
 
     def __init__(self, ack_frames: int, ack_delay_s: float) -> None:
         self._frames = ack_frames
@@ -49,6 +49,12 @@ class Acks:
                 waiting.crcs[seq] = crc
                 if len(waiting.crcs) >= self._frames:
                     self._ready[stream_id] = None
+
+    def hurry(self, down_subjects: frozenset[str]) -> None:
+        """The devices that listen to these subjects wait for an answer: let nothing of theirs wait longer."""
+        for stream_id, waiting in self._waiting.items():
+            if subjects.down(waiting.device.tenant, waiting.device.name) in down_subjects:
+                self._ready[stream_id] = None
 
     def due(self, now_s: float, is_final: bool = False) -> list[tuple[str, bytes]]:
         """(subject, message) of every acknowledgement that shall wait no longer."""

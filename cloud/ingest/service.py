@@ -149,6 +149,8 @@ class Ingest:
     async def _committed(self, source: Source, done: Committing, result: Committed) -> None:
         await asyncio.get_running_loop().run_in_executor(self._decode, self.pipeline.committed, done)
         self._acks.add(done.acked, time.monotonic())
+        if done.answers:
+            self._acks.hurry(frozenset(subject for subject, _ in done.answers))
         self._send_acks(source)
         source.publish_all(done.answers)  # behind the acknowledgements, on one connection: they arrive in this order
         self._on_commit(done.device_ids | result.retimed, done.has_late or bool(result.retimed))

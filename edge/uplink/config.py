@@ -18,9 +18,11 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     user: str | None = None
     password_file: str | None = None
     window_frames: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 64
-    ack_timeout_s: Seconds = 20.0  # then the frame is sent again; doubles up to
+    ack_timeout_s: Seconds = 90.0  # then the frame is sent again; doubles up to
     ack_timeout_max_s: Seconds = 600.0
-    hello_after_s: Seconds = 60.0  # the oldest frame on the way is that old: ask the cloud what it has
+    hello_after_s: Seconds = 75.0  # the oldest frame on the way is that old: ask the cloud what it has
+    hello_crowded_s: Seconds = 15.0  # the same while so many are on the way that the cloud acknowledges at once
+    unacked_s: Seconds = 30.0  # TCP has no sign of the broker for so long after a send: the link is lost
     hello_wait_s: Seconds = 5.0  # frames wait that long for the answer to the first hello of a connection
     connect_timeout_s: Seconds = 10.0
     retry_s: Seconds = 1.0  # first wait after a lost connection; doubles up to

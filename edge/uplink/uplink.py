@@ -34,6 +34,7 @@ _IDLE_S = 1.0
 _CHECK_S = 5.0
 _STEADY_S = 30.0
 _LIVE_MS = 60_000
+_CROWD_FRAMES = 12  # twice as many as the cloud waits for before it acknowledges
 
 log = structlog.get_logger()
 
@@ -89,6 +90,7 @@ class Uplink:
         self._last_ack_ms = 0
         self._last_answer_ms = 0
         self._last_hello_ms = 0
+        self._is_asking = False
         self._frames = 0
         self._again = 0
         self._bytes_up = 0
@@ -96,6 +98,11 @@ class Uplink:
 
     def notify(self) -> None:
         """There is a new frame in the outbox."""
+        self._wake.set()
+
+    def ask(self) -> None:
+        """Have everything acknowledged as soon as it is sent, not with frames that may never come."""
+        self._is_asking = True
         self._wake.set()
 
     def state(self) -> UplinkState:
@@ -186,11 +193,18 @@ class Uplink:
                 await link.check(_CHECK_S)
                 continue
             oldest_ms = self._window.oldest_ms()
-            patience_ms = 1000 * self._config.hello_after_s
-            if oldest_ms is not None and now_ms - max(oldest_ms, self._last_hello_ms) > patience_ms:
+            is_late = oldest_ms is not None and now_ms - max(oldest_ms, self._last_hello_ms) > self._patience_ms()
+            if is_late or (self._is_asking and not sent):
+                self._is_asking = False
                 await self._say_hello(link)
             if not sent:
                 await self._sleep_until_woken()
+
+    def _patience_ms(self) -> float:
+        """How long to wait for acknowledgements. A cloud that leaves a hello unanswered is not asked more often."""
+        is_crowded = len(self._window) >= _CROWD_FRAMES and not self._asked
+        patience_s = self._config.hello_after_s
+        return 1000 * (min(patience_s, self._config.hello_crowded_s) if is_crowded else patience_s)
 
     async def _sleep_until_woken(self) -> None:
         try:

@@ -357,6 +357,15 @@ def test_acks_gather_until_they_are_due() -> None:
     assert decode_down(data) == Ack(STREAM, (), ((9, 99),))
 
 
+def test_acks_of_a_device_that_asks_wait_no_longer() -> None:
+    acks = Acks(ack_frames=6, ack_delay_s=60.0)
+    for number in (1, 2):
+        acks.add([Acked(DeviceRef(number, 1, "demo", f"van-{number}"), bytes([number]) * 16, 7, 7)], now_s=10.0)
+    acks.hurry(frozenset(["d.demo.van-2"]))
+    assert [subject for subject, _ in acks.due(11.0)] == ["d.demo.van-2"]
+    assert [subject for subject, _ in acks.due(70.0)] == ["d.demo.van-1"]
+
+
 def test_stamped_frames_decode(frames: dict[int, bytes], plane: LocalPlane) -> None:
     plane.feed([stamped(frames[1], bytes(16), 1, 5000), stamped(frames[2], bytes(16), 2, 50_000)])
     assert plane.verify().frames == 2

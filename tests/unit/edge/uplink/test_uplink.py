@@ -129,7 +129,9 @@ class Bench:
         await asyncio.sleep(0)
 
 
-FAST = UplinkConfig(retry_s=0.01, retry_max_s=0.02, refused_retry_s=0.01, hello_wait_s=0.2, window_frames=8)
+FAST = UplinkConfig(
+    retry_s=0.01, retry_max_s=0.02, refused_retry_s=0.01, hello_wait_s=0.2, window_frames=8, ack_timeout_s=20
+)
 
 
 @asynccontextmanager
@@ -249,7 +251,7 @@ def test_lost_acknowledgements_are_made_up_for_by_the_answer_to_a_hello() -> Non
     asyncio.run(scene())
 
 
-def test_the_cloud_is_asked_when_the_oldest_frame_is_older_than_a_minute() -> None:
+def test_the_cloud_is_asked_when_acknowledgements_stay_away() -> None:
     config = UplinkConfig(retry_s=0.01, ack_timeout_s=500, hello_wait_s=0.1)
 
     async def scene() -> None:
@@ -258,11 +260,46 @@ def test_the_cloud_is_asked_when_the_oldest_frame_is_older_than_a_minute() -> No
             bench.cloud.acks = False
             await bench.commit(1)
             await bench.on_the_way(1)
-            await bench.pass_s(59)
+            await bench.pass_s(74)
             assert len(bench.cloud.hellos) == 1
-            await bench.pass_s(3)
+            await bench.pass_s(2)
             await until(bench.all_acknowledged, 5, "acknowledgements")
             assert len(bench.cloud.hellos) == 2
+
+    asyncio.run(scene())
+
+
+def test_a_crowd_on_the_way_is_asked_for_early_but_an_absent_cloud_not_more_often() -> None:
+    config = UplinkConfig(retry_s=0.01, ack_timeout_s=500, hello_wait_s=0.1, window_frames=64)
+
+    async def scene() -> None:
+        async with running(config) as bench:
+            await until(lambda: bool(bench.vehicle.told), 5, "the first answer")
+            bench.cloud.acks = bench.cloud.answers = False
+            await bench.commit(20)
+            await bench.on_the_way(20)
+            await bench.pass_s(16)
+            await until(lambda: len(bench.cloud.hellos) == 2, 5, "the second hello")
+            await bench.pass_s(60)
+            await bench.commit(1)
+            await bench.on_the_way(21)
+            assert len(bench.cloud.hellos) == 2
+            await bench.pass_s(16)
+            await until(lambda: len(bench.cloud.hellos) == 3, 5, "the third hello")
+
+    asyncio.run(scene())
+
+
+def test_who_stops_asks_once_what_has_arrived() -> None:
+    async def scene() -> None:
+        async with running() as bench:
+            await until(lambda: bool(bench.vehicle.told), 5, "the first answer")
+            bench.cloud.acks = False
+            await bench.commit(3)
+            bench.uplink.ask()
+            await until(bench.all_acknowledged, 5, "acknowledgements")
+            assert len(bench.cloud.hellos) == 2
+            assert bench.cloud.received == 3
 
     asyncio.run(scene())
 
