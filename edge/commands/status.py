@@ -65,7 +65,8 @@ def _show(status: AgentStatus) -> None:
 
 def _traffic(traffic: TrafficView) -> str:
     forecast = "" if traffic.forecast_bytes is None else f", forecast {traffic.forecast_bytes / MB:.1f} MB"
-    words = f"data: {traffic.mode}, {traffic.used_bytes / MB:.1f} MB this month{forecast}"
+    of = "" if traffic.budget_bytes is None else f"of {traffic.budget_bytes / MB:g} "
+    words = f"data: {traffic.mode}, {traffic.used_bytes / MB:.1f} {of}MB this month{forecast}"
     if traffic.budget_bytes is None:
         return words
     color, stage = {
@@ -74,7 +75,7 @@ def _traffic(traffic: TrafficView) -> str:
         "events_only": ("red", "budget used up: only frames with events are sent (milepost sync --lift-budget)"),
     }[traffic.stage]
     stage = "budget lifted" if traffic.is_lifted else stage
-    return f"{words} of {traffic.budget_bytes / MB:g} MB, [{color}]{stage}[/]"
+    return f"{words}, [{color}]{stage}[/]"
 
 
 def _lists(health: StageHealth) -> tuple[str, str]:
