@@ -12,13 +12,13 @@ import structlog
 from edge.sensors.base import Fact, LinkState, SensorSink, SensorState
 from edge.sensors.gps_clock import RELEASED_UTC_MS, GpsClock
 from edge.sensors.gps_report import FIX_ID, GPS_IDS, Devices, Sky, Tpv, Unreadable, Version, fix_values, parse, utc_ms
+from edge.sensors.gps_stream import OpenStream, TcpStream
 from sync_protocol.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
 _WATCH = b'?WATCH={"enable":true,"json":true}\n'
 _ALIVE = b"?VERSION;\n"
-_LINE_BYTES = 1 << 20
 _SKY_VALID_MS = 10_000
 _OLDER_MS = 10_000  # a fix older than the last one by less than this is a straggler, by more a step of the clock
 
@@ -44,8 +44,17 @@ class GpsSensor:
 
     name = "gps"
 
-    def __init__(self, config: GpsConfig, clock: Callable[[], int], released_utc_ms: int = RELEASED_UTC_MS) -> None:
-        """`clock` gives boot_ms. GPS times before `released_utc_ms` are not believed."""
+    def __init__(
+        self,
+        config: GpsConfig,
+        clock: Callable[[], int],
+        released_utc_ms: int = RELEASED_UTC_MS,
+        open_stream: OpenStream = TcpStream.open,
+        rng: random.Random | None = None,
+    ) -> None:
+        """`clock` gives boot_ms. GPS times before `released_utc_ms` are not believed. `rng` jitters waits."""
+        self._open_stream = open_stream
+        self._rng = rng or random.Random()
         self._config = config
         self._clock = clock
         self._gps_clock = GpsClock(released_utc_ms)
@@ -81,7 +90,7 @@ class GpsSensor:
                 raise
             if self._clock() - begun_ms > self._config.retry_max_s * 1000:
                 wait_s = self._config.retry_s
-            until_ms = self._clock() + wait_s * random.uniform(0.5, 1.0) * 1000
+            until_ms = self._clock() + wait_s * self._rng.uniform(0.5, 1.0) * 1000
             while (left_ms := until_ms - self._clock()) > 0:
                 await asyncio.sleep(min(left_ms / 1000, 0.5))
                 self._check_age(sink)
@@ -91,15 +100,15 @@ class GpsSensor:
         if self._link == "closed":
             self._become("opening", "connecting to gpsd")
         async with asyncio.timeout(self._config.silence_s):
-            reader, writer = await asyncio.open_connection(self._config.host, self._config.port, limit=_LINE_BYTES)
+            stream = await self._open_stream(self._config.host, self._config.port)
         try:
-            writer.write(_WATCH)
+            stream.write(_WATCH)
             is_asked = True  # gpsd greets by itself: its silence is a hang from the start
             while True:
                 line = b""
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._config.silence_s):
-                        line = await reader.readline()
+                        line = await stream.readline()
                         if not line.endswith(b"\n"):
                             raise Unavailable("closed the connection")
                 if line:
@@ -109,10 +118,10 @@ class GpsSensor:
                     raise Unavailable(f"hangs: no word within {self._config.silence_s:g} s")
                 else:
                     is_asked = True
-                    writer.write(_ALIVE)
+                    stream.write(_ALIVE)
                 self._check_age(sink)
         finally:
-            writer.close()
+            stream.close()
 
     def _take(self, line: bytes, sink: SensorSink) -> None:
         try:

@@ -11,7 +11,7 @@ import os
 import select
 import termios
 import threading
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 import serial
 
@@ -23,8 +23,29 @@ _BUFFER_BYTES = 1 << 16
 _PORT_ERRORS = (serial.SerialException, OSError, ValueError, termios.error)
 
 
+class PortWatch(Protocol):
+    """Is told what passes a port, as it passes."""
+
+    def sent(self, data: bytes) -> None:
+        """These bytes were taken by the line."""
+
+    def received(self, data: bytes) -> None:
+        """These bytes have arrived."""
+
+    def silent(self, reason: str) -> None:
+        """A deadline has passed, or chatter was given up."""
+
+    def lost(self, reason: str) -> None:
+        """The connection has ended."""
+
+    def closed(self) -> None:
+        """The port was given back."""
+
+
 class Port:
     """An open connection to an adapter. Made by `Port.open`; closed once."""
+
+    watch: PortWatch | None = None
 
     def __init__(self, connection: serial.SerialBase) -> None:
         self._connection = connection
@@ -52,6 +73,8 @@ class Port:
 
     async def close(self) -> None:
         """Give the port back. Waits a second at most for the driver."""
+        if self.watch is not None:
+            self.watch.closed()
         self._loop.remove_reader(self._fd)
         self._lost = self._lost or "closed"
         with suppress(AdapterLost):
@@ -71,7 +94,10 @@ class Port:
         while True:
             self._check()
             try:
-                data = data[os.write(self._fd, data) :]
+                size = os.write(self._fd, data)
+                if self.watch is not None:
+                    self.watch.sent(data[:size])
+                data = data[size:]
             except BlockingIOError:
                 pass
             except OSError as err:
@@ -79,7 +105,7 @@ class Port:
             if not data:
                 return
             if self._loop.time() >= until:
-                raise AdapterSilent("the adapter takes no bytes")
+                raise self._silence("the adapter takes no bytes")
             await asyncio.sleep(0.005)
 
     async def read_until(self, end: bytes, until: float) -> bytes:
@@ -94,10 +120,10 @@ class Port:
             self._check()
             if len(self._buffer) > _BUFFER_BYTES:
                 self._buffer.clear()
-                raise AdapterSilent("the adapter chatters without a prompt")
+                raise self._silence("the adapter chatters without a prompt")
             left_s = until - self._loop.time()
             if left_s <= 0:
-                raise AdapterSilent("no prompt within the deadline")
+                raise self._silence("no prompt within the deadline")
             # Not wait_for: in Python 3.11 it can swallow a cancellation that comes together with the bytes.
             with suppress(TimeoutError):
                 async with asyncio.timeout(left_s):
@@ -121,6 +147,8 @@ class Port:
         if data:
             self._buffer += data
             self._arrived.set()
+            if self.watch is not None:
+                self.watch.received(data)
         else:
             self._fail("the port reached its end: unplugged")
 
@@ -128,8 +156,15 @@ class Port:
         if self._lost is not None:
             raise AdapterLost(self._lost)
 
+    def _silence(self, reason: str) -> AdapterSilent:
+        if self.watch is not None:
+            self.watch.silent(reason)
+        return AdapterSilent(reason)
+
     def _fail(self, reason: str) -> AdapterLost:
         if self._lost is None:
+            if self.watch is not None:
+                self.watch.lost(reason)
             self._lost = reason
             self._loop.remove_reader(self._fd)
             self._arrived.set()

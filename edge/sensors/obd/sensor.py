@@ -28,15 +28,22 @@ class ObdSensor:
 
     name = "obd"
 
-    def __init__(self, config: ObdConfig, clock: Callable[[], int], open_port: OpenPort = Port.open) -> None:
-        """`clock` gives boot_ms, the milliseconds of CLOCK_BOOTTIME."""
+    def __init__(
+        self,
+        config: ObdConfig,
+        clock: Callable[[], int],
+        open_port: OpenPort = Port.open,
+        rng: random.Random | None = None,
+    ) -> None:
+        """`clock` gives boot_ms, the milliseconds of CLOCK_BOOTTIME. `rng` jitters waits."""
+        self._rng = rng or random.Random()
         self._config = config
         self._open_port = open_port
         self._clock = clock
         self._file = MemoryFile(config.state_path)
         self._memory = self._file.load()
         self._faults = FaultWatch(self._memory, config.dtc_period_s, clock, lambda: self._file.save(self._memory))
-        self._ignition = Ignition(config, clock())
+        self._ignition = Ignition(config, clock(), self._rng)
         self._vehicle: Vehicle | None = None
         self._measuring: Measuring | None = None
         self._link: LinkState = "closed"
@@ -79,7 +86,7 @@ class ObdSensor:
                 raise
             wait_s = min(self._config.retry_max_s, self._config.retry_s * 2 ** min(self._failures, 10))
             self._failures += 1
-            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
+            await asyncio.sleep(wait_s * self._rng.uniform(0.5, 1.0))
 
     async def read_dtcs(self) -> DtcReport:
         """Read the trouble codes now, between two rounds. `ObdError` when stored codes cannot be read."""
