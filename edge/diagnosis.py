@@ -184,6 +184,9 @@ def _acknowledged(status: AgentStatus) -> Finding:
     link = status.link
     if not status.frames.pending:
         return Finding("acknowledged frame", "good", "the cloud has everything")
+    if status.traffic is not None and status.traffic.stage == "events_only":
+        cure = "Only frames with events are sent until the SIM's next month; milepost sync --lift-budget sends all."
+        return Finding("acknowledged frame", "warning", f"budget used up: {status.frames.pending} frames wait", cure)
     last_ms = max(link.last_ack_ms, link.last_answer_ms, link.since_ms)
     waited_s = (status.boot_ms - last_ms) / 1000
     if waited_s > _ACK_LATE_S or (not link.last_answer_ms and waited_s > _STARTING_S):

@@ -14,7 +14,9 @@ from edge.sensors.gps import GpsConfig
 from edge.sensors.obd.config import ObdConfig
 from edge.status import AgentStatus
 from edge.uplink.config import UplinkConfig
+from edge.uplink.policy import Policy, PolicyConfig
 from edge.uplink.state import UplinkState
+from edge.uplink.traffic import Traffic
 
 CONFIG = DeviceConfig(tenant="acme", device="van-1", obd=ObdConfig(port="socket://127.0.0.1:35000"))
 HEALTHY = StageHealth(10, 10, 0, {}, {})
@@ -98,3 +100,14 @@ def test_what_is_switched_off_is_skipped() -> None:
 
 def test_reaching_nobody_gives_the_reason() -> None:
     assert reach_tcp("127.0.0.1", 1) is not None
+
+
+def test_frames_that_wait_for_the_next_month_are_not_the_clouds_fault() -> None:
+    policy = Policy(PolicyConfig(budget_mb_month=10), Traffic(1))
+    policy.count("live", up=9_000_000)
+    policy.tick(0, None)
+    late = change(boot_ms=1_000_000, frames=Totals(10, 7, 3, 0, 0))
+    assert found(late)["acknowledged frame"].verdict == "bad"
+    finding = found(msgspec.structs.replace(late, traffic=policy.view()))["acknowledged frame"]
+    assert (finding.verdict, "7 frames wait" in finding.found) == ("warning", True)
+    assert "--lift-budget" in finding.cure
