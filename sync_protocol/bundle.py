@@ -21,12 +21,18 @@ MAX_CONTENT_BYTES = 1 << 18
 
 _FRAME, _RUN = 0, 1
 _CRC_BYTES = 4
+_HEAD_BYTES = 9
 _MAX_RUN_SAMPLES = MAX_SAMPLES
 
 
 def is_bundle(data: bytes) -> bool:
     """Whether an up message is a bundle rather than a frame or a hello."""
     return data[:2] == MAGIC
+
+
+def frame_count(data: bytes) -> int:
+    """How many frames a message holds, by what it says itself: 1 for what is no bundle."""
+    return data[4] + 1 if is_bundle(data) and len(data) >= _HEAD_BYTES else 1
 
 
 def pack(frames: Sequence[bytes]) -> bytes:
@@ -44,7 +50,7 @@ def pack(frames: Sequence[bytes]) -> bytes:
 
 def _packed(content: bytes, frames: Sequence[bytes]) -> bytes:
     coding, sent = compression.compress(content)
-    return MAGIC + bytes((VERSION, coding)) + _checksum(frames) + write_varint(len(content)) + sent
+    return MAGIC + bytes((VERSION, coding, len(frames) - 1)) + _checksum(frames) + write_varint(len(content)) + sent
 
 
 def _checksum(frames: Sequence[bytes]) -> bytes:
@@ -87,36 +93,36 @@ def unpack(data: bytes) -> list[bytes]:
     `Rejected` for anything that is no bundle, `Unavailable` for a version, dictionary or catalogue that is not known
     here. Nothing else, and never more memory than the limits say.
     """
-    if not is_bundle(data) or len(data) < len(MAGIC) + 2 + _CRC_BYTES:
+    if not is_bundle(data) or len(data) < _HEAD_BYTES:
         raise Rejected("not a bundle: expected to start with d4 42")
     version, coding = data[2], data[3]
     if version != VERSION:
         raise Unavailable(f"bundle version {version} is not known here")
-    reader = Reader(data, 4)
+    reader = Reader(data, 5)
     checksum = reader.take(_CRC_BYTES)
     content_bytes = reader.varint(MAX_CONTENT_BYTES + MAX_FRAMES * 4)
     content = compression.decompress(coding, reader.take(reader.left), content_bytes)
     if len(content) != content_bytes:
         raise Rejected(f"content of {len(content)} bytes: the bundle says {content_bytes}")
-    frames = _frames_of(Reader(content))
+    frames = _frames_of(Reader(content), frame_count(data))
     if _checksum(frames) != checksum:
         raise Rejected("checksum of the bundle's frames differs")
     return frames
 
 
-def _frames_of(reader: Reader) -> list[bytes]:
+def _frames_of(reader: Reader, count: int) -> list[bytes]:
     frames: list[bytes] = []
     samples = _MAX_RUN_SAMPLES
     while reader.left:
-        most = MAX_FRAMES - len(frames)
+        most = count - len(frames)
         if not most:
-            raise Rejected(f"more than {MAX_FRAMES} frames")
+            raise Rejected(f"more than the {count} frames it says")
         if reader.varint(_RUN) == _FRAME:
             frames.append(reader.take(reader.varint(HEADER_BYTES + MAX_BODY_BYTES)))
         else:
             of_run, used = split(reader, most, samples)
             frames += of_run
             samples -= used
-    if not frames:
-        raise Rejected("a bundle without a frame")
+    if len(frames) != count:
+        raise Rejected(f"{len(frames)} frames: it says {count}")
     return frames

@@ -14,7 +14,7 @@ import numpy as np
 from sync_protocol.body import parse_body, write_body
 from sync_protocol.codec import Frame, Group, decode, encode, groups_of
 from sync_protocol.errors import Rejected
-from sync_protocol.header import MAX_SAMPLES, STORED, VERSION, Header
+from sync_protocol.header import MAX_SAMPLES, STORED, VERSION, Header, read_header
 from sync_protocol.messages import Meta, decode_meta, encode_meta
 from sync_protocol.varints import Reader, write_varint
 
@@ -42,10 +42,10 @@ class Run:
 
     def add(self, data: bytes) -> bool:
         """Take a frame. False, and nothing has changed, when it does not go with those before it."""
-        frame = decode(data)
-        header = frame.header
+        header = read_header(data)
         if header.coding != STORED or self._samples + header.samples > MAX_SAMPLES or not self._follows(header):
             return False
+        frame = decode(data)
         places = self._places_of(frame.groups)
         if places is None:
             return False

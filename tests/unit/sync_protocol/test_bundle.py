@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sync_protocol import bundle, compression
-from sync_protocol.bundle import MAX_FRAMES, is_bundle, pack, unpack
+from sync_protocol.bundle import MAX_FRAMES, frame_count, is_bundle, pack, unpack
 from sync_protocol.codec import Group, encode
 from sync_protocol.errors import Rejected, Unavailable
 from sync_protocol.header import HEADER_BYTES
@@ -93,7 +93,7 @@ def test_any_frames_survive_the_way(contents: list[tuple[list[Group], Meta, bool
 
 
 def resealed(content: bytes, frames: list[bytes]) -> bytes:
-    """A bundle of any content, with the checksum that its reader would find right for `frames`."""
+    """A bundle of any content, with the count and the checksum that its reader would find right for `frames`."""
     return bundle._packed(content, frames)
 
 
@@ -135,13 +135,13 @@ def _mutated(rng: random.Random, data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"", "without a frame"),
+        (b"", "0 frames: it says 1"),
         (b"\x02", "at most 1"),
         (b"\x00\x05abc", "ends early"),
-        (b"\x00\x00" * (MAX_FRAMES + 1), "more than 256 frames"),
+        (b"\x00\x00" * 2, "more than the 1 frames"),
         (b"\x01" + STREAM + b"\x01\x01", "ends early"),
         (b"\x01" + STREAM + b"\x01\x01\x00\x00\x00", "without a frame"),
-        (b"\x01" + STREAM + b"\x01\x01" + b"\x81\x02", "at most 256"),
+        (b"\x01" + STREAM + b"\x01\x01" + b"\x02", "at most 1"),
         (b"\x01" + STREAM + b"\x80" * 9, "nine bytes"),
         (b"\x01" + STREAM + b"\x01\x01\x01\x00\x00\x00\x00\x00\x02\x00\x00", "empty frame"),
         (b"\x01" + STREAM + b"\x01\x00\x01\x00\x00\x00\x00\x00\x02\x00\x00", "sequence number 0"),
@@ -151,7 +151,7 @@ def _mutated(rng: random.Random, data: bytes) -> bytes:
 )
 def test_content_that_makes_no_sense_is_refused(content: bytes, text: str) -> None:
     with pytest.raises(Rejected, match=text):
-        unpack(resealed(content, []))
+        unpack(resealed(content, [b""]))
 
 
 def test_rows_that_no_frame_has_are_refused() -> None:
@@ -159,7 +159,7 @@ def test_rows_that_no_frame_has_are_refused() -> None:
     at = content.index(bytes([2, 0, 10, 1, 10]))  # two groups: ten rows of the first, ten of the second
     content[at + 4] = 9
     with pytest.raises(Rejected, match="in none of its frames"):
-        unpack(resealed(bytes(content), []))
+        unpack(resealed(bytes(content), [b""]))
 
 
 def test_what_is_not_known_here_waits_for_a_newer_reader() -> None:
@@ -174,6 +174,7 @@ def test_what_is_not_known_here_waits_for_a_newer_reader() -> None:
 
 def test_a_bundle_has_bounds() -> None:
     small = b"rides along"
+    assert [frame_count(data) for data in (pack([small] * 7), small, b"", bundle.MAGIC)] == [7, 1, 1, 1]
     assert len(unpack(pack([small] * MAX_FRAMES))) == MAX_FRAMES
     with pytest.raises(ValueError, match="too much"):
         pack([small] * (MAX_FRAMES + 1))
@@ -183,9 +184,9 @@ def test_a_bundle_has_bounds() -> None:
         pack([])
     bomb = compression.compress(bytes(1 << 20))
     with pytest.raises(Rejected, match="at most"):
-        unpack(bundle.MAGIC + bytes([1, bomb[0]]) + bytes(4) + write_varint(1 << 20) + bomb[1])
+        unpack(bundle.MAGIC + bytes([1, bomb[0], 0]) + bytes(4) + write_varint(1 << 20) + bomb[1])
     with pytest.raises(Rejected, match="decompress"):
-        unpack(bundle.MAGIC + bytes([1, bomb[0]]) + bytes(4) + write_varint(1 << 10) + bomb[1])
+        unpack(bundle.MAGIC + bytes([1, bomb[0], 0]) + bytes(4) + write_varint(1 << 10) + bomb[1])
 
 
 @given(st.integers(0, 2**63 - 1))
