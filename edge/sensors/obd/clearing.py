@@ -19,6 +19,7 @@ _REFUSALS = {
     0x33: "it wants a key that only the maker's tool has",
 }
 _READ_AGAIN_S = (0.0, 0.5, 1.0, 2.0)  # computers write to their memory for a moment, and some start anew
+_PATIENCE_S = 6.0
 
 Tell = Callable[[str, dict[str, Any]], None]
 
@@ -86,7 +87,10 @@ async def _send(vehicle: Vehicle) -> tuple[bool, dict[str, str]]:
 
 
 async def _read_again(vehicle: Vehicle) -> DtcReport | None:
+    until_s = asyncio.get_running_loop().time() + _PATIENCE_S
     for wait_s in _READ_AGAIN_S:
+        if asyncio.get_running_loop().time() > until_s:
+            break
         await asyncio.sleep(wait_s)
         try:
             report = await read_report(vehicle)
@@ -110,6 +114,8 @@ def _judged(before: DtcReport, after: DtcReport | None, refused: dict[str, str],
         result, doubt = "still_set", f"still there or there again: {', '.join(dict.fromkeys(left))}"
     elif silent:
         result, doubt = "unconfirmed", f"{', '.join(f'{ecu:X}' for ecu in silent)} did not answer again"
+    elif doubt and all(dtc.status == "permanent" for dtc in before.codes):
+        result = "unconfirmed"  # there was no code whose absence could tell
     before_, after_ = told(before.codes), told(after.codes)
     return ClearReport(result=result, reason=doubt, before=before_, after=after_, refused=refused)
 
