@@ -97,8 +97,11 @@ describe('events', () => {
     expect(kindWords('dtc_set')).toBe('Trouble code set');
     expect(kindWords('harsh_brake')).toBe('Harsh brake');
     const event = { ts: '', kind: 'dtc_set', device_id: 'mp-1', seq: 1 };
-    expect(dataWords({ ...event, data: { code: 'P0301', last_boot: 4, set_aside: null, list: [1] } })).toBe(
-      'code P0301, last boot 4, list [1]',
+    expect(
+      dataWords({ ...event, data: { code: 'P0301', last_boot: 4, set_aside: null, list: [1, 2], cvns: [] } }),
+    ).toBe('code P0301, last boot 4, list 1 + 2, cvns none');
+    expect(dataWords({ ...event, data: { code: 'P0301', freeze: { engine_rpm: 1726, coolant_c: 83 } } })).toBe(
+      'code P0301, freeze engine rpm 1726 + coolant c 83',
     );
   });
 });

@@ -6,6 +6,12 @@ const KIND_WORDS: Record<string, string> = {
   stream_changed: 'New stream of frames',
   dtc_set: 'Trouble code set',
   dtc_cleared: 'Trouble code cleared',
+  dtc_clear_requested: 'Clearing of trouble codes asked for',
+  dtc_clear_refused: 'Clearing of trouble codes refused',
+  dtcs_cleared: 'Trouble codes cleared by a technician',
+  readiness_changed: 'Self-tests of the engine changed',
+  calibration_read: 'Engine software read',
+  calibration_changed: 'Engine software is another than before',
   vin_read: 'Vehicle number read',
   obd_connected: 'Connected to the engine computer',
   obd_lost: 'Lost the engine computer',
@@ -23,6 +29,11 @@ export function kindWords(kind: string): string {
 function plain(value: unknown): string {
   if (typeof value === 'string') return value;
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (Array.isArray(value)) return value.length > 0 ? value.map(plain).join(' + ') : 'none';
+  if (typeof value === 'object' && value !== null)
+    return Object.entries(value)
+      .map(([name, inner]) => `${name.replaceAll('_', ' ')} ${plain(inner)}`)
+      .join(' + ');
   return JSON.stringify(value) ?? '';
 }
 
