@@ -11,6 +11,7 @@ from sync_protocol.trouble_codes import is_maker_specific, text_of
         ("P0420", False, "Catalyst works below its threshold, bank 1"),
         ("p0420", False, "Catalyst works below its threshold, bank 1"),
         ("P0799", False, "Standard code without a text (powertrain: transmission)"),
+        ("P0731", False, "Wrong ratio in gear 1"),
         ("P0AFF", False, "Standard code without a text (powertrain: hybrid or electric drive)"),
         ("P1234", True, "Defined by the maker (powertrain)"),
         ("P3000", True, "Defined by the maker (powertrain)"),
