@@ -6,6 +6,17 @@ import msgspec
 
 Volts = Annotated[float, msgspec.Meta(ge=0, le=60)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Hours = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class BatteryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `[obd.battery]`. Defaults are of a 12 V lead battery; voltages are doubled by themselves on 24 V."""
+
+    low_v: Volts = 12.2  # at rest below it: the vehicle is asked more rarely, and the advice is to save power
+    empty_v: Volts = 11.8  # below it: nothing is asked, and the advice is to switch the device off
+    settled_h: Hours = 0.5  # engine off that long: what the alternator left on the plates is gone
+    rested_h: Hours = 3.0  # engine off that long: the voltage at rest is reported, then once a day
+    watch_s: Seconds = 1.0  # between two readings at rest; ten times as long when low, sixty times when empty
 
 
 class ObdConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,10 +32,11 @@ class ObdConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     periods_s: dict[str, Seconds] = {}  # by signal name, over the catalogue's
     skip: tuple[str, ...] = ()  # signals never to be asked for
     dtc_period_s: Seconds = 60.0
-    voltage_period_s: Seconds = 10.0  # while the vehicle sleeps
-    probe_period_s: Seconds = 300.0  # the longest time between two questions to a sleeping vehicle
-    probe_spacing_s: Seconds = 30.0  # the shortest
+    voltage_period_s: Seconds = 10.0  # between two samples of the voltage while the vehicle sleeps
+    probe_period_s: Seconds = 300.0  # of an adapter without voltage: first wait between two questions, doubles to 1 h
+    probe_spacing_s: Seconds = 30.0  # the shortest time between two questions to a sleeping vehicle
     quiet_after_s: Seconds = 120.0  # engine off that long: stop asking, so that the vehicle can sleep
     charging_v: Volts = 13.2  # at or above it something charges the battery: the engine runs
     retry_s: Seconds = 1.0  # first wait before opening the port again; doubles up to
     retry_max_s: Seconds = 30.0
+    battery: BatteryConfig = BatteryConfig()

@@ -26,15 +26,17 @@ _LOW_SPACING = 20  # times the spacing of questions on a low battery
 class Ignition:
     """Signs of use, as they come in."""
 
-    def __init__(self, config: ObdConfig, now_ms: int) -> None:
+    def __init__(self, config: ObdConfig, now_ms: int, rng: random.Random | None = None) -> None:
+        self._rng = rng or random.Random()
         self._config = config
         self.used_ms = now_ms
         self._asked_ms = now_ms
+        self._was_charging = False
         self._moved_ms: int | None = None
         self._baseline_v: float | None = None
         self._seen_ms = now_ms
         self._patience_s = config.probe_period_s
-        self._jitter = random.uniform(0.9, 1.1)
+        self._jitter = self._rng.uniform(0.9, 1.1)
         self.battery_v: float | None = None
         self.scale = 1
 
@@ -94,7 +96,8 @@ class Ignition:
         """
         config = self._config
         waited_s = (now_ms - self._asked_ms) / 1000
-        if waited_s < config.probe_spacing_s:
+        has_started = self.is_charging and not self._was_charging
+        if waited_s < config.probe_spacing_s and not has_started:
             return False
         if self.battery_v is None:
             return waited_s >= self._patience_s * self._jitter
@@ -112,7 +115,7 @@ class Ignition:
         """The vehicle was asked just now, or is left alone from now on."""
         if self.battery_v is None and now_ms - self._asked_ms >= self._config.probe_period_s * 800:
             self._patience_s = min(_LONGEST_PROBE_S, 2 * self._patience_s)
-        self._asked_ms = now_ms
+        self._asked_ms, self._was_charging = now_ms, self.is_charging
         self._moved_ms = None
         self._baseline_v = self.battery_v
-        self._jitter = random.uniform(0.9, 1.1)
+        self._jitter = self._rng.uniform(0.9, 1.1)

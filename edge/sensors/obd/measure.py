@@ -9,17 +9,19 @@ from edge.sensors.obd.decode import raw_values
 from edge.sensors.obd.elm import Elm, is_vehicle_away
 from edge.sensors.obd.errors import AdapterSilent, BadAnswer, BusError, ObdError
 from edge.sensors.obd.faults import FaultWatch
-from edge.sensors.obd.ignition import Ignition
 from edge.sensors.obd.memory import Memory
 from edge.sensors.obd.mending import Mending
 from edge.sensors.obd.schedule import Group, batches, groups_of
+from edge.sensors.obd.supply import Supply
 from edge.sensors.obd.vehicle import REQUEST_ERRORS, Vehicle
 from sync_protocol.messages import MarkKind
 from sync_protocol.signals import Signal, catalogue
 
 BATTERY = catalogue().by_name["battery_v"]
 _STATUS_IDS = (catalogue().by_name["is_mil_on"].id, catalogue().by_name["dtc_count"].id)
+_RPM_ID = catalogue().by_name["engine_rpm"].id
 _AWAY_ROUNDS = 3
+_WATCH_S = 0.1  # between two readings of the voltage while a start may come
 
 
 class Measuring:
@@ -31,14 +33,15 @@ class Measuring:
         elm: Elm,
         vehicle: Vehicle,
         memory: Memory,
-        ignition: Ignition,
+        supply: Supply,
         faults: FaultWatch,
         clock: Callable[[], int],
     ) -> None:
         self._elm = elm
         self._vehicle = vehicle
         self._memory = memory
-        self._ignition = ignition
+        self._supply = supply
+        self._is_engine_off = False
         self._faults = faults
         self._clock = clock
         self.groups = groups_of(_wanted(config, vehicle), config.periods_s)
@@ -64,16 +67,23 @@ class Measuring:
             due = [(group, at) for group in self.groups if (at := group.take_due(now_ms)) is not None]
             if not due:
                 next_ms = min(group.next_ms(now_ms) for group in self.groups)
-                await asyncio.sleep(max(1, next_ms - now_ms) / 1000)
+                await self._idle(max(1, next_ms - now_ms) / 1000, sink)
                 continue
             self._mending.take_up()
             for group, instant_ms in due:
                 await self._read(group, instant_ms, sink)
             if self._away_rounds >= _AWAY_ROUNDS:
                 return "no_answer"
-            if self._ignition.should_rest(self._clock()):
+            if self._supply.ignition.should_rest(self._clock()):
                 return "ignition_off"
             await self._faults.check(self._vehicle, sink)
+
+    async def _idle(self, wait_s: float, sink: SensorSink) -> None:
+        """Wait for the next round. With the engine off a start may come, whose lowest voltage is over in a moment."""
+        if self._is_engine_off and wait_s > _WATCH_S:
+            await self._voltage(sink)
+            wait_s = _WATCH_S
+        await asyncio.sleep(wait_s)
 
     async def _read(self, group: Group, instant_ms: int, sink: SensorSink) -> None:
         values: dict[int, int] = {}
@@ -103,23 +113,25 @@ class Measuring:
         group.asked(asked)
         self._judge_round(asked, is_answered, error)
         if BATTERY in group.signals:
-            values.update(await self._battery(instant_ms))
+            battery_v = await self._voltage(sink)
+            values.update({} if battery_v is None else {BATTERY.id: BATTERY.raw(battery_v)})
         if values:
             sink.row(group.name, instant_ms, values)
             self.rows += 1
             self.last_row_ms = instant_ms
-        self._ignition.saw_values(values, self._clock())
+        is_used = self._supply.ignition.saw_values(values, self._clock())
+        if _RPM_ID in values:
+            self._is_engine_off = not is_used
         self._faults.saw(values, _STATUS_IDS)
 
-    async def _battery(self, instant_ms: int) -> dict[int, int]:
+    async def _voltage(self, sink: SensorSink) -> float | None:
         try:
-            battery_v = await self._elm.voltage_v()
+            battery_v = await self._supply.read(self._elm, sink)
         except (*REQUEST_ERRORS, AdapterSilent) as err:
             self._note(err)
-            return {}
+            return None
         self._silences = 0
-        self._ignition.saw_voltage(battery_v, instant_ms)
-        return {} if battery_v is None else {BATTERY.id: BATTERY.raw(battery_v)}
+        return battery_v
 
     def _note(self, error: ObdError) -> None:
         kind = error.kind if isinstance(error, BusError) else type(error).__name__

@@ -9,14 +9,15 @@ import structlog
 
 from edge.sensors.base import Fact, LinkState, SensorSink, SensorState
 from edge.sensors.obd.config import ObdConfig
-from edge.sensors.obd.elm import Elm, is_vehicle_away
+from edge.sensors.obd.elm import Elm
 from edge.sensors.obd.errors import AdapterLost, ObdError
 from edge.sensors.obd.faults import DtcReport, FaultWatch, read_report
-from edge.sensors.obd.ignition import Ignition
-from edge.sensors.obd.measure import BATTERY, Measuring
+from edge.sensors.obd.measure import Measuring
 from edge.sensors.obd.memory import MemoryFile
 from edge.sensors.obd.port import OpenPort, Port
-from edge.sensors.obd.vehicle import REQUEST_ERRORS, Vehicle
+from edge.sensors.obd.resting import Resting
+from edge.sensors.obd.supply import Supply
+from edge.sensors.obd.vehicle import Vehicle
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +44,9 @@ class ObdSensor:
         self._file = MemoryFile(config.state_path)
         self._memory = self._file.load()
         self._faults = FaultWatch(self._memory, config.dtc_period_s, clock, lambda: self._file.save(self._memory))
-        self._ignition = Ignition(config, clock(), self._rng)
+        self._supply = Supply(config, clock, self._rng)
+        self._resting = Resting(config, self._memory, self._supply, clock, self._rest)
+        self._is_left_alone = False
         self._vehicle: Vehicle | None = None
         self._measuring: Measuring | None = None
         self._link: LinkState = "closed"
@@ -52,7 +55,6 @@ class ObdSensor:
         self._rows = 0
         self._failures = 0
         self._has_told_connected = False
-        self._battery_period_s = config.periods_s.get(BATTERY.name, BATTERY.period_s)
 
     def state(self) -> SensorState:
         """`open` only while a vehicle answers; `closed` while it sleeps; `failing` when something is wrong."""
@@ -61,8 +63,11 @@ class ObdSensor:
             "port": self._config.port,
             "adapter": self._memory.adapter or None,
             "protocol": None if self._vehicle is None else self._vehicle.bus.name,
-            "battery_v": self._ignition.battery_v,
-            "rows": self._rows + (0 if measuring is None else measuring.rows),
+            "battery_v": self._supply.ignition.battery_v,
+            "battery": self._supply.battery.level,
+            "power_advice": self._supply.battery.advice,
+            "cranked_min_v": self._supply.battery.cranked_min_v,
+            "rows": self._rows + self._resting.rows + (0 if measuring is None else measuring.rows),
         }
         if self._vehicle is not None and measuring is not None:
             facts["computers"] = len(self._vehicle.supported)
@@ -143,18 +148,18 @@ class ObdSensor:
         raise error
 
     async def _use(self, elm: Elm, sink: SensorSink) -> None:
-        must_be_used = False
         while True:
-            vehicle = await self._wait_for_vehicle(elm, sink, must_be_used)
+            vehicle = await self._resting.wait(elm, sink, must_be_used=self._is_left_alone)
             reason = await self._stay(elm, vehicle, sink)
             self._lose(sink, reason, "closed", f"vehicle left alone: {reason}")
-            must_be_used = reason == "ignition_off"
+            self._is_left_alone = reason == "ignition_off"
             await elm.let_sleep()
 
     async def _stay(self, elm: Elm, vehicle: Vehicle, sink: SensorSink) -> str:
-        measuring = Measuring(self._config, elm, vehicle, self._memory, self._ignition, self._faults, self._clock)
+        measuring = Measuring(self._config, elm, vehicle, self._memory, self._supply, self._faults, self._clock)
         self._vehicle, self._measuring = vehicle, measuring
-        self._ignition.woke(self._clock())
+        self._supply.ignition.woke(self._clock())
+        self._is_left_alone = False
         self._faults.connected()
         self._become("open", f"{vehicle.bus.name}, {measuring.signal_count} signals")
         self._has_told_connected = True
@@ -167,55 +172,13 @@ class ObdSensor:
         finally:
             await self._file.save(self._memory)
 
-    async def _wait_for_vehicle(self, elm: Elm, sink: SensorSink, must_be_used: bool) -> Vehicle:
-        """Ask once, then rest: poll the adapter's voltage, and ask again when that or time speaks for it."""
-        ignition, period_ms = self._ignition, max(1, round(self._config.voltage_period_s * 1000))
-        ignition.saw_voltage(await elm.voltage_v(), self._clock())
-        if not must_be_used:
-            found = await self._ask_vehicle(elm, must_be_used)
-            if found is not None:
-                return found
-        ignition.asked(self._clock())
-        while True:
-            now_ms = self._clock()
-            instant_ms = (now_ms // period_ms + 1) * period_ms
-            await asyncio.sleep((instant_ms - now_ms) / 1000)
-            battery_v = await elm.voltage_v()
-            ignition.saw_voltage(battery_v, instant_ms)
-            if battery_v is not None:
-                sink.row(f"obd_{self._battery_period_s:g}s", instant_ms, {BATTERY.id: BATTERY.raw(battery_v)})
-                self._rows += 1
-                self._failures = 0
-            if ignition.should_ask(self._clock()):
-                found = await self._ask_vehicle(elm, must_be_used)
-                ignition.asked(self._clock())
-                if found is not None:
-                    return found
-
-    async def _ask_vehicle(self, elm: Elm, must_be_used: bool) -> Vehicle | None:
-        # Searching is loud on the bus: at the first contact, and when the engine runs but the known protocol is mute.
-        may_search = not self._memory.protocol or self._ignition.is_charging
-        try:
-            vehicle = await Vehicle.find(elm, self._memory, may_search=may_search)
-            await vehicle.learn_batching()
-            if not must_be_used or self._ignition.is_charging or await self._is_used(vehicle):
-                return vehicle
-            self._become("closed", "vehicle rests: engine off")
-        except REQUEST_ERRORS as err:
-            if not is_vehicle_away(err):
-                raise  # the adapter is confused: set it up anew
-            if self._ignition.is_charging:
-                self._become("failing", f"the engine runs but no computer answers: {err}")
-            else:
-                self._become("closed", f"vehicle asleep: {err}")
-        await elm.let_sleep()
-        return None
-
-    async def _is_used(self, vehicle: Vehicle) -> bool:
-        for pid in (0x0C, 0x0D):
-            if pid in vehicle.owner and any((await vehicle.read((pid,)))[pid]):
-                return True
-        return False
+    def _rest(self, link: LinkState, detail: str) -> None:
+        """What a resting vehicle has come to; without a detail, only that it is not failing any more."""
+        if detail:
+            self._become(link, detail)
+        elif self._link == "failing":
+            self._become(link, "the engine is off")
+        self._failures = 0
 
     def _lose(self, sink: SensorSink, reason: str, link: LinkState, detail: str) -> None:
         if self._has_told_connected:

@@ -1,7 +1,11 @@
 """When a vehicle is left alone, and when it is asked again."""
 
+from collections.abc import Callable
+import math
+
 import pytest
 
+from edge.sensors.obd.battery import Level
 from edge.sensors.obd.config import ObdConfig
 from edge.sensors.obd.ignition import Ignition
 from sync_protocol.signals import catalogue
@@ -37,17 +41,41 @@ def test_charging_is_use_on_12_and_24_volts(battery_v: float, is_charging: bool)
     assert ignition.should_rest(600_000) is not is_charging
 
 
-def test_a_sleeping_vehicle_is_asked_rarely() -> None:
-    ignition, asked = Ignition(CONFIG, 0), []
-    for now_ms in range(0, 3_600_000, 10_000):
-        ignition.saw_voltage(12.5 + now_ms / 1e9, now_ms)
-        if ignition.should_ask(now_ms):
+def asked_in(
+    ignition: Ignition, hours: float, volts: Callable[[int], float | None], level: Level = "good"
+) -> list[int]:
+    """When a vehicle at rest is asked, with a reading each second."""
+    asked = []
+    ignition.asked(0)
+    for now_ms in range(0, round(hours * 3_600_000), 1_000):
+        ignition.saw_voltage(volts(now_ms), now_ms)
+        if ignition.should_ask(now_ms, level):
             ignition.asked(now_ms)
             asked.append(now_ms)
-    assert 10 <= len(asked) <= 13
+    return asked
 
 
-@pytest.mark.parametrize("woken_v", [12.1, 9.8, 13.9])
+def test_a_sleeping_vehicle_whose_voltage_is_known_is_never_asked() -> None:
+    noise, settling = (0.0, 0.1, -0.1, 0.0), 0.7
+    assert not asked_in(
+        Ignition(CONFIG, 0),
+        10,
+        lambda now_ms: 12.4 + settling * math.exp(-now_ms / 240_000) + noise[now_ms // 1000 % 4] - now_ms / 1e8,
+    )
+
+
+def test_an_adapter_without_voltage_asks_ever_more_rarely() -> None:
+    asked = asked_in(Ignition(CONFIG, 0), 10, lambda now_ms: None)
+    assert 9 <= len(asked) <= 15
+    assert 270_000 <= asked[0] <= 331_000
+    assert 3_200_000 <= asked[-1] - asked[-2] <= 4_000_000
+
+
+def test_stopping_the_engine_is_no_sign_of_use() -> None:
+    assert not asked_in(Ignition(CONFIG, 0), 1, lambda now_ms: 14.2 if now_ms < 5_000 else 12.9)[1:]
+
+
+@pytest.mark.parametrize("woken_v", [12.1, 9.8, 12.9])
 def test_the_voltage_wakes_but_not_more_often_than_the_spacing(woken_v: float) -> None:
     ignition = Ignition(CONFIG, 0)
     ignition.saw_voltage(12.5, 0)
@@ -56,6 +84,44 @@ def test_the_voltage_wakes_but_not_more_often_than_the_spacing(woken_v: float) -
     assert ignition.should_ask(30_000)
     ignition.asked(30_000)
     assert not ignition.should_ask(50_000)
+
+
+def test_a_started_engine_is_asked_at_once_and_then_not_more_often_than_the_spacing() -> None:
+    ignition = Ignition(CONFIG, 0)
+    ignition.saw_voltage(12.5, 0)
+    ignition.asked(1_000)
+    ignition.saw_voltage(14.1, 2_000)
+    assert ignition.should_ask(2_000)
+    ignition.asked(2_000)
+    assert not ignition.should_ask(31_000)
+    assert ignition.should_ask(32_000)
+
+
+def test_a_question_waits_until_the_starter_may_be_done() -> None:
+    ignition = Ignition(CONFIG, 0)
+    ignition.saw_voltage(12.5, 50_000)
+    ignition.saw_voltage(12.1, 51_000)
+    assert not ignition.should_ask(53_900)
+    assert ignition.should_ask(54_000)
+
+
+def test_a_low_battery_is_asked_for_more_rarely_and_an_empty_one_only_when_charged() -> None:
+    def doors(now_ms: int) -> float:
+        return 12.0 if now_ms // 60_000 % 2 else 11.6  # somebody opens a door every two minutes
+
+    good = len(asked_in(Ignition(CONFIG, 0), 2, doors))
+    low = len(asked_in(Ignition(CONFIG, 0), 2, doors, "low"))
+    assert good > 100
+    assert 10 <= low <= 12
+    empty = asked_in(Ignition(CONFIG, 0), 2, lambda now_ms: doors(now_ms) if now_ms < 7_000_000 else 14.0, "empty")
+    assert empty[0] == 7_000_000
+
+
+def test_24_volts_are_known_for_good() -> None:
+    ignition = Ignition(CONFIG, 0)
+    ignition.saw_voltage(25.0, 0)
+    ignition.saw_voltage(16.5, 1_000)  # the starter turns
+    assert not ignition.is_charging
 
 
 def test_an_adapter_without_voltage_leaves_the_clock() -> None:
