@@ -1,10 +1,14 @@
 """Acknowledgements to devices, gathered: every one costs the vehicle bytes."""
 
+from collections import Counter
 from typing import NamedTuple
 
 from cloud.facts import DeviceRef
 from sync_protocol import subjects
 from sync_protocol.messages import Ack, AckRange, encode_down
+
+_APART_S = 20.0
+_MANY = 4
 
 
 class Acked(NamedTuple):
@@ -28,7 +32,11 @@ class _Waiting:
 
 
 class Acks:
-    """Gathers by stream until `ack_frames` are there, the first has waited `ack_delay_s`, or the device asks."""
+    """Gathers by stream until `ack_frames` are there and the first has waited 20 s (a watched vehicle's come fast).
+
+    At once: so many from one commit or four times as many at all, which is a backlog; a fork; a device that asks.
+    At the latest: when the first has waited `ack_delay_s`.
+    """
 
     def __init__(self, ack_frames: int, ack_delay_s: float) -> None:
         self._frames = ack_frames
@@ -38,6 +46,7 @@ class Acks:
 
     def add(self, acked: list[Acked], now_s: float) -> None:
         """Take in what one commit made safe."""
+        came = Counter(one.stream_id for one in acked)
         for device, stream_id, seq, crc, is_fork in acked:
             waiting = self._waiting.get(stream_id)
             if waiting is None:
@@ -47,7 +56,7 @@ class Acks:
                 self._ready[stream_id] = None
             else:
                 waiting.crcs[seq] = crc
-                if len(waiting.crcs) >= self._frames:
+                if came[stream_id] >= self._frames or len(waiting.crcs) >= _MANY * self._frames:
                     self._ready[stream_id] = None
 
     def hurry(self, down_subjects: frozenset[str]) -> None:
@@ -60,9 +69,11 @@ class Acks:
         """(subject, message) of every acknowledgement that shall wait no longer."""
         due, self._ready = self._ready, {}
         for stream_id, waiting in self._waiting.items():
-            if not is_final and now_s - waiting.since_s < self._delay_s:
+            waited_s = now_s - waiting.since_s
+            if not is_final and waited_s < min(_APART_S, self._delay_s):
                 break
-            due[stream_id] = None
+            if is_final or waited_s >= self._delay_s or len(waiting.crcs) >= self._frames:
+                due[stream_id] = None
         out = []
         for stream_id in due:
             waiting = self._waiting.pop(stream_id)

@@ -278,13 +278,13 @@ def test_a_crowd_on_the_way_is_asked_for_early_but_an_absent_cloud_not_more_ofte
             bench.cloud.acks = bench.cloud.answers = False
             await bench.commit(20)
             await bench.on_the_way(20)
-            await bench.pass_s(16)
+            await bench.pass_s(31)
             await until(lambda: len(bench.cloud.hellos) == 2, 5, "the second hello")
-            await bench.pass_s(60)
+            await bench.pass_s(70)
             await bench.commit(1)
             await bench.on_the_way(21)
             assert len(bench.cloud.hellos) == 2
-            await bench.pass_s(16)
+            await bench.pass_s(6)
             await until(lambda: len(bench.cloud.hellos) == 3, 5, "the third hello")
 
     asyncio.run(scene())
