@@ -1,4 +1,7 @@
-"""What ingest counts. `received == stored + duplicates + hellos + every refusal + waiting`, at any moment."""
+"""What ingest counts. `received == stored + duplicates + hellos + every refusal + waiting`, at any moment.
+
+Each frame of a bundle counts as a message.
+"""
 
 from collections import Counter
 

@@ -20,6 +20,7 @@ from cloud.ingest.limits import Limits
 from cloud.ingest.newest import newest_values
 from cloud.ingest.parts import accepted, joined
 from sync_protocol import subjects
+from sync_protocol.bundle import is_bundle, unpack
 from sync_protocol.codec import Chunk, Header, decode_chunk
 from sync_protocol.errors import Invalid, Rejected, Unavailable
 from sync_protocol.header import is_frame
@@ -93,15 +94,18 @@ class Pipeline:
         return bool(self._messages or self._filer.pending.anchors)
 
     def take(self, messages: Sequence[Message]) -> LiveUpdate:
-        """Lead a window through the steps. Returns the newest values it brought."""
-        self.counters.received += len(messages)
-        self.counters.waiting += len(messages)
-        self._messages += len(messages)
+        """Lead a window through the steps. Returns the newest values it brought. Frames of a bundle count singly."""
+        self._count(len(messages))
         window = Window(messages)
         for step in STEPS:
             step(self, window)
         assert window.live is not None  # the last step makes it
         return window.live
+
+    def _count(self, messages: int) -> None:
+        self.counters.received += messages
+        self.counters.waiting += messages
+        self._messages += messages
 
     def place_boots(self) -> int:
         """Give boots that nobody gave a time a place between their neighbours. Returns how many."""
@@ -112,6 +116,24 @@ class Pipeline:
     def identify(self, window: Window) -> None:
         """Whose message it is; the subject is the only identity that counts."""
         window.devices = [self._device(message.subject) for message in window.messages]
+
+    def unpack(self, window: Window) -> None:
+        """Bundles to their frames: each goes on as if it had come alone. A bundle that cannot be opened stays whole."""
+        if not any(is_bundle(message.data) for message in window.messages):
+            return
+        messages: list[Message] = []
+        devices: list[DeviceRef | None] = []
+        for message, device in zip(window.messages, window.devices, strict=True):
+            frames = [message.data]
+            if device is not None and is_bundle(message.data):
+                try:
+                    frames = unpack(message.data)
+                except (Rejected, Unavailable) as err:
+                    window.errors[len(messages)] = err
+            messages += [message._replace(data=frame) for frame in frames]
+            devices += [device] * len(frames)
+        self._count(len(messages) - len(window.messages))
+        window.messages, window.devices = messages, devices
 
     def decode(self, window: Window) -> None:
         """Frames to headers, meta and samples, many at a time."""
@@ -232,6 +254,7 @@ class Pipeline:
 
 STEPS: tuple[Callable[[Pipeline, Window], None], ...] = (
     Pipeline.identify,
+    Pipeline.unpack,
     Pipeline.decode,
     Pipeline.load_time,
     Pipeline.file,

@@ -5,7 +5,7 @@ memory is then ahead of the store, and only a restart makes them equal again.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 import gc
 import time
@@ -20,6 +20,7 @@ from cloud.ingest.broker import Broker
 from cloud.ingest.counters import IngestCounters
 from cloud.ingest.pipeline import Committing, Message, Pipeline, TelemetryWriter
 from cloud.ingest.source import Source, connect, ensure_stream, has_stream
+from sync_protocol.bundle import frame_count
 from sync_protocol.errors import Unavailable
 
 log = structlog.get_logger()
@@ -34,6 +35,20 @@ _LOOK_EVERY_S = 5.0
 
 def _now_us() -> int:
     return time.time_ns() // 1000
+
+
+def _parts(messages: Sequence[Message], most_frames: int) -> Iterator[tuple[list[Message], bool]]:
+    """Cut where the frames, those in bundles too, get to be so many. Each part with whether it is the last."""
+    part: list[Message] = []
+    frames = 0
+    for message in messages:
+        count = frame_count(message.data)
+        if part and frames + count > most_frames:
+            yield part, False
+            part, frames = [], 0
+        part.append(message)
+        frames += count
+    yield part, True
 
 
 class Ingest:
@@ -118,10 +133,8 @@ class Ingest:
                     begun = loop.time()
                 self.lag_s = max(0.0, time.time() - messages[0].received_us * 1e-6)
                 reply = last or reply
-                for at in range(0, len(messages), self._config.commit_frames):
-                    part = messages[at : at + self._config.commit_frames]
+                for part, is_last in _parts(messages, self._config.commit_frames):
                     self._on_live(await loop.run_in_executor(self._decode, self.pipeline.take, part))
-                    is_last = at + len(part) == len(messages)
                     if self.pipeline.pending_messages >= self._config.commit_frames and self._may_commit():
                         await self._commit(reply if is_last else "")
             elif not is_some:

@@ -13,6 +13,7 @@ from nats.errors import Error
 from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamConfig
 
 from sync_protocol import subjects
+from sync_protocol.bundle import is_bundle, unpack
 from sync_protocol.codec import decode, frame_crc
 from sync_protocol.ledger import Ranges, StreamLedger
 from sync_protocol.messages import (
@@ -38,12 +39,16 @@ class CloudDouble:
         self.order: list[tuple[bytes, int]] = []
         self.received = 0
         self.duplicates = 0
+        self.bundles = 0
         self.acks = True
         self.answers = True
         self.utc_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
     def receive(self, data: bytes) -> list[bytes]:
         """One message from the device; the messages it gets for it."""
+        if is_bundle(data):
+            self.bundles += 1
+            return [reply for frame in unpack(data) for reply in self.receive(frame)]
         if is_hello(data):
             hello = decode_hello(data)
             self.hellos.append(hello)

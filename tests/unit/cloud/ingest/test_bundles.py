@@ -1,0 +1,81 @@
+"""Frames that came in bundles: each takes the path of a frame, and a bundle that cannot be opened spoils nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cloud.ingest.pipeline import Message
+from cloud.telemetry.quarantine import list_quarantined
+from sync_protocol.bundle import pack
+from sync_protocol.messages import Hello, encode_hello
+from tests.support.fleet import LocalPlane
+from tests.support.frames import Drive
+
+DRIVE = Drive(7, rows=4)
+FRAMES = {seq: DRIVE.frame(seq) for seq in range(1, 21)}
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> Iterator[LocalPlane]:
+    made = LocalPlane(tmp_path)
+    yield made
+    made.close()
+
+
+def some(*numbers: int) -> list[bytes]:
+    return [FRAMES[number] for number in numbers]
+
+
+def kinds(plane: LocalPlane) -> list[tuple[str, int | None]]:
+    return [(row.kind, row.seq) for row in plane.store.read_sync(lambda cursor: list_quarantined(cursor, 1))]
+
+
+def test_a_bundle_is_stored_as_its_frames_would_be_alone(plane: LocalPlane, tmp_path: Path) -> None:
+    done = plane.feed([pack(some(1, 2, 3)), FRAMES[4], pack(some(6, 5)), pack(some(7))])
+    alone = LocalPlane(tmp_path / "alone")
+    alone.feed(some(1, 2, 3, 4, 6, 5, 7))
+    for sql in (
+        "SELECT seq, crc, body FROM frames ORDER BY seq",
+        "SELECT ts, engine_rpm, speed_kmh, lat_deg FROM tel ORDER BY ts",
+    ):
+        assert plane.rows(sql) == alone.rows(sql)
+    alone.close()
+    assert done is not None
+    assert sorted(acked.seq for acked in done.acked) == [1, 2, 3, 4, 5, 6, 7]
+    counters = plane.pipeline.counters
+    assert (counters.received, counters.stored, counters.waiting) == (7, 7, 0)
+    assert plane.verify().frames == 7
+
+
+def test_a_frame_of_a_bundle_may_be_known_already_or_bad(plane: LocalPlane) -> None:
+    plane.feed(some(1, 2))
+    damaged = FRAMES[4][:-1] + bytes([FRAMES[4][-1] ^ 1])
+    hello = encode_hello(Hello("test", 1, 5, ()))
+    done = plane.feed([pack([*some(2, 3), damaged, b"no frame", hello, FRAMES[5]])])
+    assert done is not None
+    assert sorted(acked.seq for acked in done.acked) == [2, 3, 4, 5]
+    assert kinds(plane) == [("undecodable", 4)]
+    counters = plane.pipeline.counters
+    assert (counters.duplicates, counters.quarantined, counters.hellos, counters.stored) == (1, 1, 1, 4)
+    assert counters.dropped == {"no_magic": 1}
+    assert counters.received == counters.accounted() == 8
+
+
+def test_a_bundle_that_cannot_be_opened_is_kept_whole_and_not_acknowledged(plane: LocalPlane) -> None:
+    packed = pack(some(1, 2, 3))
+    broken, newer = packed[:-1] + bytes([packed[-1] ^ 1]), packed[:2] + b"\x09" + packed[3:]
+    done = plane.feed([broken, newer, pack(some(4))])
+    assert done is not None
+    assert [acked.seq for acked in done.acked] == [4]
+    assert sorted(kinds(plane)) == [("unavailable", None), ("undecodable", None)]
+    counters = plane.pipeline.counters
+    assert counters.received == counters.accounted() == 3
+    done = plane.feed(some(1, 2, 3))
+    assert done is not None
+    assert [acked.seq for acked in done.acked] == [1, 2, 3], "single frames get through"
+
+
+def test_a_strangers_bundle_is_not_opened(plane: LocalPlane) -> None:
+    plane.pipeline.take([Message("f.demo.*", pack(some(1, 2)), 1)])
+    assert plane.pipeline.counters.dropped == {"unknown_device": 1}
