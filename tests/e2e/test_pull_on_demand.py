@@ -52,7 +52,7 @@ def test_a_pulled_range_arrives_and_nothing_else_does(cloud: CloudProcess, agent
     with httpx.Client(base_url=cloud.url, timeout=20) as http:
         found = eventually(lambda: http.get("/api/v1/vehicles").json()["items"], "the vehicle")
         vehicle = found[0]["id"]
-        eventually(lambda: agent.ask("status")["frames"]["pending"] >= 50, "frames that wait", 60)
+        eventually(lambda: agent.ask("status")["frames"]["pending"] >= 75, "frames that wait a while", 60)
         assert agent.ask("traffic")["stage"] == "events_only"
         to_ms = agent.ask("status")["utc_ms"] - 4_000
         from_ms = to_ms - RANGE_MS
