@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import structlog
 
@@ -26,10 +27,12 @@ class Committer:
         on_commit: Callable[[], None],
         most_waiting: int = _MOST_WAITING,
         keep: Callable[[], Mapping[str, int | str]] = dict,
+        is_bundled: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`keep` gives what else is to be kept with a commit, by its name."""
+        """`keep` gives what else is to be kept with a commit, by its name. `is_bundled`: frames will go together."""
         self._outbox = outbox
         self._keep = keep
+        self._is_bundled = is_bundled
         self._on_commit = on_commit
         self._most_waiting = most_waiting
         self._line: deque[ClosedFrame] = deque()
@@ -57,7 +60,8 @@ class Committer:
             while self._line:
                 frame = self._line[0]
                 try:
-                    await self._outbox.append(frame.encode, {"odometer_raw": frame.odometer_raw, **self._keep()})
+                    make = partial(frame.encode, compress=not self._is_bundled())
+                    await self._outbox.append(make, {"odometer_raw": frame.odometer_raw, **self._keep()})
                 except Full as err:
                     self._counters.errors["full"] += 1
                     if not is_full:

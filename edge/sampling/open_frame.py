@@ -20,9 +20,9 @@ class ClosedFrame(msgspec.Struct, frozen=True):
     samples: int
     odometer_raw: int
 
-    def encode(self, stream_id: bytes, seq: int, boot: int) -> bytes:
-        """The frame's bytes under its number."""
-        return encode(stream_id, seq, boot, self.groups, self.meta)
+    def encode(self, stream_id: bytes, seq: int, boot: int, *, compress: bool = True) -> bytes:
+        """The frame's bytes under its number. Not compressed it is larger alone, and smaller in a bundle."""
+        return encode(stream_id, seq, boot, self.groups, self.meta, compress=compress)
 
 
 class OpenFrame:

@@ -13,12 +13,12 @@ from edge.uplink.config import UplinkConfig
 from edge.uplink.link import Connect, Link
 from edge.uplink.policy import Policy
 from edge.uplink.pull import Pulls
-from edge.uplink.source import Change, FrameKey, Source, ToSend, Vehicle
+from edge.uplink.sender import Sender
+from edge.uplink.source import Change, Source, Vehicle
 from edge.uplink.state import LinkWord, UplinkState
-from edge.uplink.traffic import Kind, Traffic
+from edge.uplink.traffic import Traffic
 from edge.uplink.window import Window
 from sync_protocol.errors import Denied, Rejected, Unavailable
-from sync_protocol.header import read_header
 from sync_protocol.ledger import Ranges
 from sync_protocol.messages import (
     Ack,
@@ -33,7 +33,6 @@ from sync_protocol.messages import (
 _IDLE_S = 1.0
 _CHECK_S = 5.0
 _STEADY_S = 30.0
-_LIVE_MS = 60_000
 _CROWD_FRAMES = 12  # twice as many as the cloud waits for before it acknowledges
 
 log = structlog.get_logger()
@@ -59,10 +58,14 @@ class Uplink:
         boot: int,
         policy: Policy | None = None,
         pulls: Pulls | None = None,
+        is_watched: Callable[[], bool] = lambda: False,
         vin: Callable[[], str | None] = lambda: None,
         on_change: Callable[[Change], None] = lambda _: None,
     ) -> None:
-        """`on_change` is told when an answer started a new stream, forked or un-acknowledged frames."""
+        """`on_change` is told when an answer started a new stream, forked or un-acknowledged frames.
+
+        While `is_watched` frames do not wait for each other.
+        """
         self._config = config
         self._clock = clock
         self._source = source
@@ -71,7 +74,6 @@ class Uplink:
         self._version = version
         self._boot = boot
         self._pulls = pulls
-        self._wanted: frozenset[FrameKey] = frozenset()
         self.policy = policy or Policy(config.policy, Traffic(config.policy.budget_day))
         self._vin = vin
         self._on_change = on_change
@@ -84,6 +86,9 @@ class Uplink:
         self._asked: list[_Asked] = []
         self._suspect: dict[bytes, Ranges] | None = None
         self._counters = Counters()
+        self._sender = Sender(
+            clock, source, self.policy, self._window, self._counters, boot=boot, pulls=pulls, is_watched=is_watched
+        )
         self._link: LinkWord = "connecting" if config.enabled else "disabled"
         self._detail = "not tried yet" if config.enabled else "switched off in the configuration"
         self._since_ms = clock.boot_ms()
@@ -91,9 +96,7 @@ class Uplink:
         self._last_answer_ms = 0
         self._last_hello_ms = 0
         self._is_asking = False
-        self._frames = 0
-        self._again = 0
-        self._bytes_up = 0
+        self._hello_bytes = 0
         self._bytes_down = 0
 
     def notify(self) -> None:
@@ -114,9 +117,9 @@ class Uplink:
             self._last_ack_ms,
             self._last_answer_ms,
             len(self._window),
-            self._frames,
-            self._again,
-            self._bytes_up,
+            self._sender.frames,
+            self._sender.again,
+            self._sender.bytes_up + self._hello_bytes,
             self._bytes_down,
         )
 
@@ -178,6 +181,7 @@ class Uplink:
     async def _send(self, link: Link) -> None:
         self._asked.clear()
         self._answered.clear()
+        self._sender.begin()
         await self._say_hello(link)
         try:
             async with asyncio.timeout(self._config.hello_wait_s):
@@ -187,7 +191,7 @@ class Uplink:
         while True:
             self._wake.clear()
             self._meter()
-            sent = await self._fill(link)
+            sent = await self._sender.fill(link, is_pressing=self._is_asking)
             now_ms = self._clock.boot_ms()
             if self._window.expire(now_ms):
                 await link.check(_CHECK_S)
@@ -213,41 +217,6 @@ class Uplink:
         except TimeoutError:
             return
 
-    async def _fill(self, link: Link) -> int:
-        """Send as much as the window takes. Returns how many frames went out."""
-        free = self._window.free()
-        if not free:
-            return 0
-        wanted = await self._pulls.wanted() if self._pulls is not None else ()
-        self._wanted = frozenset(wanted)
-        only_events = not self.policy.may_send_all
-        busy = self._window.waiting()
-        frames = await self._source.pick(free, busy, only_events=only_events, wanted=wanted)
-        if self._pulls is not None and len(frames) < free:  # then every wanted frame that is still held was picked
-            self._pulls.gone(self._wanted - busy - {(frame.stream_id, frame.seq) for frame in frames})
-        for frame in frames:
-            await link.publish(frame.body)
-            self._bytes_up += len(frame.body)
-            self._frames += 1
-            is_first = self._window.send((frame.stream_id, frame.seq), self._clock.boot_ms())
-            self.policy.count(self._kind(frame, is_first), up=len(frame.body))
-            if is_first:
-                self._counters.received += 1
-            else:
-                self._again += 1
-        return len(frames)
-
-    def _kind(self, frame: ToSend, is_first: bool) -> Kind:
-        if not is_first:
-            return "again"
-        if (frame.stream_id, frame.seq) in self._wanted:
-            return "pulled"
-        if frame.has_events:
-            return "event"
-        header = read_header(frame.body)
-        is_live = header.boot == self._boot and self._clock.boot_ms() - header.last_ms < _LIVE_MS
-        return "live" if is_live else "backlog"
-
     async def _say_hello(self, link: Link) -> None:
         streams = await self._source.hello_streams()
         gone = self._window.forget_evicted(streams)
@@ -260,7 +229,7 @@ class Uplink:
         self._last_hello_ms = now_ms
         data = encode_hello(hello)
         await link.publish(data)
-        self._bytes_up += len(data)
+        self._hello_bytes += len(data)
         self.policy.count("hello", up=len(data))
 
     async def _receive(self, link: Link) -> None:

@@ -43,6 +43,10 @@ class Window:
         """When the frame that waits longest was sent; None when none waits."""
         return min((sent.at_ms for sent in self._sent.values() if sent.due_ms is not None), default=None)
 
+    def tries(self, key: FrameKey) -> int:
+        """How often a frame was sent and not acknowledged."""
+        return self._sent[key].tries if key in self._sent else 0
+
     def send(self, key: FrameKey, now_ms: int) -> bool:
         """The frame is sent (again). Returns whether it is the first time."""
         before = self._sent.get(key)
