@@ -77,7 +77,9 @@ class Agent:
         odometer_raw = await self._outbox.call(lambda outbox: outbox.kept(ODOMETER_KEY))
         traffic = await self._outbox.call(lambda outbox: outbox.kept_text(TRAFFIC_KEY))
         self._utc_kept_ms = await self._outbox.call(lambda outbox: outbox.kept(UTC_KEY))
-        self._committer = Committer(self._outbox, lambda: self._uplink.notify(), keep=self._keep)
+        self._committer = Committer(
+            self._outbox, lambda: self._uplink.notify(), keep=self._keep, is_bundled=lambda: self._policy.bundle_s > 0
+        )
         self._sampler = Sampler(
             config.sampling,
             self._clock,
@@ -102,6 +104,7 @@ class Agent:
             boot=boot,
             policy=self._policy,
             pulls=Pulls(self._outbox, self._tell),
+            is_watched=self._sampler.is_watched,
             vin=lambda: self._vin,
             on_change=self._on_change,
         )
