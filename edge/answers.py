@@ -1,7 +1,7 @@
 """What the running agent answers on its control socket; the `milepost` commands are the ones who ask."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.metadata import version
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ from edge.ledger_view import LedgerView, ledger_of
 from edge.live import live_values
 from edge.outbox.worker import OutboxWorker
 from edge.sampling.sampler import Sampler
-from edge.sensors.base import Sensor
+from edge.sensing import Sensing
 from edge.status import AgentStatus, LiveValue
 from edge.tap import Tap
 from edge.uplink.policy import Policy, TrafficView
@@ -38,7 +38,7 @@ class Parts(NamedTuple):
     tap: Tap
     uplink: Uplink
     policy: Policy
-    sensors: Sequence[Sensor]
+    sensing: Sensing
     vin: Callable[[], str | None]
 
 
@@ -47,7 +47,7 @@ class Answers:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._vehicle = VehicleAnswers(parts.sensors, parts.tap, parts.clock.boot_ms, parts.vin)
+        self._vehicle = VehicleAnswers(parts.sensing.sensors, parts.tap, parts.clock.boot_ms, parts.vin)
 
     def answers(self) -> Mapping[str, Answer]:
         """Requests with one answer, by name."""
@@ -83,7 +83,7 @@ class Answers:
             vin=self._parts.vin(),
             memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             recording=self._parts.tap.recording,
-            sensors={sensor.name: sensor.state() for sensor in self._parts.sensors},
+            sensors={sensor.name: sensor.state() for sensor in self._parts.sensing.sensors},
             signals=len(self._parts.sampler.latest),
             frames=await self._parts.outbox.totals(),
             sampling=self._parts.sampler.health(),
@@ -113,11 +113,12 @@ class Answers:
             await asyncio.sleep(_LIVE_EVERY_S)
 
     async def record_start(self, args: dict[str, Any]) -> str:
-        boot_ms = self._parts.clock.boot_ms()
-        return self._parts.tap.start(Path(str(args.get("path", ""))), boot_ms, self._parts.sampler.utc(boot_ms)[0])
+        path = Path(str(args.get("path", "")))
+        await self._parts.sensing.record(path, is_raw=not args.get("rows_only"))
+        return str(path)
 
     async def record_stop(self, _args: dict[str, Any]) -> int:
         return self._parts.tap.stop()
 
     async def watch(self, args: dict[str, Any]) -> None:
-        self._parts.sampler.watch(float(args.get("lease_s", 60)))
+        self._parts.tap.watch(float(args.get("lease_s", 60)))

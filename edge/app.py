@@ -6,7 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import structlog
 
 from edge.answers import Answers, Parts
@@ -20,11 +19,10 @@ from edge.outbox.outbox import Outbox
 from edge.outbox.room import Room
 from edge.outbox.search import OFFSET_KEY
 from edge.outbox.worker import OutboxWorker
+from edge.sampling.open_frame import ClosedFrame
 from edge.sampling.sampler import Sampler
-from edge.sensors.base import Sensor
-from edge.sensors.obd.config import ObdConfig
-from edge.sensors.obd.sensor import ObdSensor
-from edge.tap import Tap
+from edge.sensing import Sensing
+from edge.tap import HeldClock, Tap
 from edge.uplink.link import Link, NatsLink
 from edge.uplink.policy import Policy
 from edge.uplink.pull import Pulls
@@ -80,15 +78,17 @@ class Agent:
         self._committer = Committer(
             self._outbox, lambda: self._uplink.notify(), keep=self._keep, is_bundled=lambda: self._policy.bundle_s > 0
         )
+        held = HeldClock(self._clock)
         self._sampler = Sampler(
             config.sampling,
-            self._clock,
-            self._committer.put,
+            held,
+            self._put,
             odometer_raw=odometer_raw,
             periods_s=config.obd.periods_s,
             wake=self._due.set,
         )
-        self._tap = Tap(self._sampler, self._on_event)
+        self._tap = Tap(self._sampler, held, self._on_event)
+        self._sensing = Sensing(config, self._tap, self._clock.boot_ms)
         self._policy = Policy(
             config.uplink.policy,
             Traffic(config.uplink.policy.budget_day, traffic),
@@ -98,7 +98,7 @@ class Agent:
             config.uplink,
             self._clock,
             self._outbox,
-            self._sampler,
+            self._tap,
             self._connect,
             version=version("milepost"),
             boot=boot,
@@ -108,7 +108,6 @@ class Agent:
             vin=lambda: self._vin,
             on_change=self._on_change,
         )
-        self._sensors = self._make_sensors()
         await self._tell_start(boot)
         await self._until(stop)
 
@@ -116,7 +115,7 @@ class Agent:
         answers = Answers(self._parts())
         server = ControlServer(self._config.socket_path, answers.answers(), answers.streams())
         async with asyncio.TaskGroup() as group:
-            measuring = [group.create_task(sensor.run(self._tap), name=sensor.name) for sensor in self._sensors]
+            measuring = [group.create_task(self._sensing.run(), name="sensors")]
             measuring.append(group.create_task(self._keep_time(), name="time"))
             ticking = group.create_task(self._tick(), name="sampling")
             committing = group.create_task(self._committer.run(), name="outbox")
@@ -173,21 +172,6 @@ class Agent:
             return period_s
         return min(period_s, max(0.0, (self._started_ms - int(told["last_boot_ms"])) / 1000))
 
-    def _make_sensors(self) -> list[Sensor]:
-        config = self._config
-        if config.replay is not None:
-            from edge.sensors.replay import ReplaySensor
-
-            return [ReplaySensor(config.replay, self._clock.boot_ms)]
-        sensors: list[Sensor] = []
-        if config.obd.enabled:
-            sensors.append(ObdSensor(_with_state(config.obd, Path(config.state_dir)), self._clock.boot_ms))
-        if config.gps.enabled:
-            from edge.sensors.gps import GpsSensor
-
-            sensors.append(GpsSensor(config.gps, self._clock.boot_ms, BUILT_UTC_MS))
-        return sensors
-
     def _parts(self) -> Parts:
         return Parts(
             config=self._config,
@@ -199,7 +183,7 @@ class Agent:
             tap=self._tap,
             uplink=self._uplink,
             policy=self._policy,
-            sensors=self._sensors,
+            sensing=self._sensing,
             vin=lambda: self._vin,
         )
 
@@ -225,13 +209,17 @@ class Agent:
             kept[f"{OFFSET_KEY}{self._boot}"] = utc_ms - boot_ms
         return kept | ({UTC_KEY: known.utc_ms} if known.is_certain else {})
 
+    def _put(self, frame: ClosedFrame) -> None:
+        self._tap.frame(frame)
+        self._committer.put(frame)
+
     def _tell(self, kind: str, data: dict[str, Any]) -> None:
-        self._sampler.event(kind, self._clock.boot_ms(), data)
+        self._tap.event(kind, self._clock.boot_ms(), data)
 
     def _on_change(self, change: Change) -> None:
         if change.new_stream or change.forked:
             data = {"new_stream": change.new_stream, "forked": len(change.forked)}
-            self._sampler.event("stream_changed", self._clock.boot_ms(), data)
+            self._tap.event("stream_changed", self._clock.boot_ms(), data)
 
     def _on_event(self, kind: str, data: dict[str, Any]) -> None:
         if kind == "vin_read":
@@ -240,7 +228,7 @@ class Agent:
     async def _tick(self) -> None:
         """The heartbeat: closes frames in time, and is what systemd's watchdog listens to."""
         while True:
-            self._sampler.tick()
+            self._tap.tick()
             self._notifier.send("WATCHDOG=1")
             try:
                 async with asyncio.timeout(_TICK_S):
@@ -251,7 +239,7 @@ class Agent:
 
     async def _keep_time(self) -> None:
         while True:
-            self._sampler.anchor(self._clock.anchor())
+            self._tap.anchor(self._clock.anchor())
             await asyncio.sleep(_ANCHOR_EVERY_S)
 
     async def _flush(self) -> None:
@@ -261,10 +249,6 @@ class Agent:
             await asyncio.sleep(_FLUSH_EVERY_S)
             if committed == (committed := self._committer.health().sent):
                 await self._outbox.flush()
-
-
-def _with_state(config: ObdConfig, folder: Path) -> ObdConfig:
-    return config if config.state_path else msgspec.structs.replace(config, state_path=str(folder / "obd.json"))
 
 
 def stop_on(stop: asyncio.Event, signals: tuple[int, ...], loop: asyncio.AbstractEventLoop) -> None:

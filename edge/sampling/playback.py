@@ -1,4 +1,4 @@
-"""Plays recorded rows through a sampler in their own time instead of the machine's."""
+"""Plays what a sampler was given, in its own time instead of the machine's."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,15 +20,38 @@ class PlayedClock:
 
 
 class Playback:
-    """A `SensorSink` whose clock follows what it is given; frames close as they would have closed then."""
+    """A `SensorSink` whose clock follows what it is given.
 
-    def __init__(self, config: SamplingConfig, emit: Emit) -> None:
+    Frames close as they would have closed then; or, with `has_ticks`, at the recorded ticks, exactly as they did.
+    """
+
+    def __init__(
+        self,
+        config: SamplingConfig,
+        emit: Emit,
+        *,
+        odometer_raw: int = 0,
+        periods_s: Mapping[str, float] | None = None,
+        has_ticks: bool = False,
+    ) -> None:
         self.clock = PlayedClock()
-        self.sampler = Sampler(config, self.clock, emit)
+        self._has_ticks = has_ticks
+        self.sampler = Sampler(config, self.clock, emit, odometer_raw=odometer_raw, periods_s=periods_s)
+
+    def tick(self, boot_ms: int) -> None:
+        """The sampler looked at the clock then."""
+        self.clock.now_ms = max(self.clock.now_ms, boot_ms)
+        self.sampler.tick()
+
+    def watch(self, boot_ms: int, lease_s: float) -> None:
+        """Somebody began to look at the vehicle then."""
+        self.clock.now_ms = max(self.clock.now_ms, boot_ms)
+        self.sampler.watch(lease_s)
 
     def _turn(self, boot_ms: int) -> None:
         self.clock.now_ms = max(self.clock.now_ms, boot_ms)
-        self.sampler.tick()
+        if not self._has_ticks:
+            self.sampler.tick()
 
     def row(self, group: str, boot_ms: int, values: Mapping[int, int]) -> None:
         """See `SensorSink.row`."""

@@ -46,12 +46,9 @@ class Sampler:
         self._clock = clock
         self._emit = emit
         self._wake = wake
-        self._open = OpenFrame()
-        self._stale = StaleWatch(periods_s or {})
-        self._fuel = FuelRate(None if config.fuel == "auto" else config.fuel)
-        self._odometer = Odometer(odometer_raw)
+        self._periods_s = periods_s or {}
+        self._forget(odometer_raw)
         self._limits = {signal.id: _raw_limits(signal) for signal in catalogue().signals}
-        self._out: set[int] = set()
         self._watched_until_ms = 0
         self._watched_ms = 0
         self._watch_day = 0
@@ -60,6 +57,23 @@ class Sampler:
         self._counters = Counters()
         self.latest: dict[int, tuple[int, int]] = {}
         self.anchors = AnchorLog()
+
+    def _forget(self, odometer_raw: int) -> None:
+        self._open = OpenFrame()
+        self._stale = StaleWatch(self._periods_s)
+        self._fuel = FuelRate(None if self._config.fuel == "auto" else self._config.fuel)
+        self._odometer = Odometer(odometer_raw)
+        self._out: set[int] = set()
+
+    def begin_anew(self) -> int:
+        """Close the frame and forget what the samples before it tell about those to come. Returns the odometer.
+
+        A raw recording begins so: its frames depend on what is in it, and on nothing else.
+        """
+        self.close()
+        odometer_raw = self._odometer.total_raw
+        self._forget(odometer_raw)
+        return odometer_raw
 
     def row(self, group: str, boot_ms: int, values: Mapping[int, int]) -> None:
         """See `SensorSink.row`."""
@@ -146,6 +160,11 @@ class Sampler:
     def watch(self, lease_s: float) -> None:
         """Somebody looks at this vehicle for so long: close a frame every second, as far as the day's budget goes."""
         self._watched_until_ms = max(self._watched_until_ms, self._clock.boot_ms() + round(1000 * lease_s))
+
+    @property
+    def watched_left_ms(self) -> int:
+        """How much longer somebody looks, if the lease is not renewed."""
+        return max(0, self._watched_until_ms - self._clock.boot_ms())
 
     def is_watched(self) -> bool:
         """Whether frames are closed every second now."""

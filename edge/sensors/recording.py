@@ -1,4 +1,4 @@
-"""The file format of recordings: what sensors gave, one JSON line each, in the order it was given.
+"""The file format of recordings: what sensors heard, said and gave, one JSON line each, in the order it happened.
 
 The first line is the header, `{"type":"milepost_recording","version":1,...}`. Then, with `t` in boot_ms:
 
@@ -7,26 +7,37 @@ The first line is the header, `{"type":"milepost_recording","version":1,...}`. T
     {"type":"event","t":81235120,"kind":"dtc_set","data":{"code":"P0143","status":"stored"}}
     {"type":"anchor","t":81235200,"utc_ms":1795492800000,"source":"gps","uncertainty_ms":500}
 
+`by` names the sensor that gave the line. A raw recording has also what led to them, and what became of them:
+
+    {"type":"context","t":81233000,"obd":{...},"gps":{...},...}                 configuration and memory at the start
+    {"type":"bus","t":81234003.118,"dir":"tx","data":"010C0D\\r"}                bytes to (tx) and from (rx) the adapter
+    {"type":"gps","t":81234120.5,"dir":"rx","data":"{\\"class\\":...}\\r\\n","now":[-3,0]}  one line of gpsd
+    {"type":"tick","t":81234200}                                               the sampler looked at the clock
+    {"type":"watch","t":81234300,"lease_s":60.0}                               somebody looks at the vehicle
+    {"type":"frame","t":81240010,"crc":3735928559,"samples":214,"events":1}    a frame was closed
+
+`data` is bytes as Latin-1. Other directions are `open`, `refused`, `silent` (a deadline has passed), `lost`, `close`,
+`end`. `now` is what the sensor read from its clock since its line before, as differences to `t` rounded down. `crc` is
+the CRC-32 of the frame, uncompressed, as the `n`th of stream zero and boot 1, `n` counting from 1.
+
 A name that ends in `.gz` is compressed. Readers skip types and fields that they do not know, and a last line that was
 cut off by a power failure. Raw integers mean what the catalogue says, whose ids never change their meaning.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator
 import gzip
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self, cast
+from typing import IO, Any, Literal, cast
 import zlib
 
 import msgspec
 
-from edge.sensors.base import SensorSink
-from sync_protocol.errors import Rejected, Unavailable
-from sync_protocol.messages import AnchorSource, MarkKind, TimeAnchor
-from sync_protocol.signals import catalogue
+from sync_protocol.errors import Rejected
+from sync_protocol.messages import AnchorSource, MarkKind
 
 FORMAT_VERSION = 1
+
+Direction = Literal["open", "refused", "tx", "rx", "silent", "lost", "close", "end"]
 
 
 class Header(msgspec.Struct, frozen=True, tag="milepost_recording", omit_defaults=True):
@@ -38,118 +49,114 @@ class Header(msgspec.Struct, frozen=True, tag="milepost_recording", omit_default
     utc_ms: int | None = None
     agent: str = ""
     note: str = ""
+    redacted: tuple[str, ...] = ()
 
 
-class Row(msgspec.Struct, frozen=True, tag="row"):
+class Row(msgspec.Struct, frozen=True, tag="row", omit_defaults=True):
     """`SensorSink.row`."""
 
     t: int
     group: str
     raw: dict[int, int]
+    by: str = ""
 
 
-class MarkLine(msgspec.Struct, frozen=True, tag="mark"):
+class MarkLine(msgspec.Struct, frozen=True, tag="mark", omit_defaults=True):
     """`SensorSink.mark`."""
 
     t: int
     ids: tuple[int, ...]
     kind: MarkKind
+    by: str = ""
 
 
-class EventLine(msgspec.Struct, frozen=True, tag="event"):
+class EventLine(msgspec.Struct, frozen=True, tag="event", omit_defaults=True):
     """`SensorSink.event`."""
 
     t: int
     kind: str
     data: dict[str, Any] = {}
+    by: str = ""
 
 
-class AnchorLine(msgspec.Struct, frozen=True, tag="anchor"):
+class AnchorLine(msgspec.Struct, frozen=True, tag="anchor", omit_defaults=True):
     """`SensorSink.anchor`."""
 
     t: int
     utc_ms: int
     source: AnchorSource
     uncertainty_ms: int
+    by: str = ""
 
 
-Line = Row | MarkLine | EventLine | AnchorLine
+class Context(msgspec.Struct, frozen=True, tag="context", omit_defaults=True):
+    """What the sensors and the sampler began with; they begin anew with a raw recording. No secret is in it."""
 
-_encoder = msgspec.json.Encoder()
+    t: int
+    obd: dict[str, Any] | None = None
+    gps: dict[str, Any] | None = None
+    sampling: dict[str, Any] = {}
+    periods_s: dict[str, float] = {}
+    obd_memory: dict[str, Any] = {}
+    seeds: dict[str, int] = {}
+    released_utc_ms: int = 0
+    odometer_raw: int = 0
+    anchor: tuple[int, int, AnchorSource, int] | None = None
+    watched_ms: int = 0
+
+
+class WireLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What passed one sensor's connection. `t` to the microsecond."""
+
+    t: float
+    dir: Direction
+    data: str = ""
+    note: str = ""
+    now: tuple[int, ...] = ()
+
+    @property
+    def content(self) -> bytes:
+        """The bytes."""
+        return self.data.encode("latin-1")
+
+
+class BusLine(WireLine, frozen=True, tag="bus"):
+    """The adapter's port. `note` is the baud rate of `open`, and the reason of what went wrong."""
+
+
+class GpsLine(WireLine, frozen=True, tag="gps"):
+    """The connection to gpsd; `rx` is a line with its end, or nothing when gpsd hung up."""
+
+
+class TickLine(msgspec.Struct, frozen=True, tag="tick"):
+    """The sampler's regular look at the clock."""
+
+    t: int
+
+
+class WatchLine(msgspec.Struct, frozen=True, tag="watch"):
+    """`Sampler.watch`."""
+
+    t: int
+    lease_s: float
+
+
+class FrameLine(msgspec.Struct, frozen=True, tag="frame"):
+    """A frame was closed."""
+
+    t: int
+    crc: int
+    samples: int
+    events: int
+
+
+Given = Row | MarkLine | EventLine | AnchorLine
+Line = Given | Context | BusLine | GpsLine | TickLine | WatchLine | FrameLine
+
 _line: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 _header = msgspec.json.Decoder(Header)
 _any = msgspec.json.Decoder(dict[str, Any])
-_TYPES = ("row", "mark", "event", "anchor")
-# Each flush ends a block of gzip. A plain file is flushed by line, so that a kill cuts nothing.
-_FLUSH_PACKED_MS = 5_000
-
-
-class Recorder:
-    """A sink that writes down what it gets, and passes it on. A full disk ends the recording, never the measuring."""
-
-    def __init__(
-        self, path: Path, onward: SensorSink, boot_ms: int, utc_ms: int | None = None, agent: str = ""
-    ) -> None:
-        """Begin the file. `Unavailable` when it cannot be written."""
-        self._onward = onward
-        self._flushed_ms = boot_ms
-        self._flush_every_ms = _FLUSH_PACKED_MS if path.suffix == ".gz" else 0
-        self.failure: str | None = None
-        self.lines = 0
-        self._closing = ExitStack()
-        try:
-            self._file: IO[bytes] = self._closing.enter_context(_open(path, "wb"))
-        except OSError as err:
-            raise Unavailable(f"{path}: {err.strerror}") from err
-        self._write(Header(FORMAT_VERSION, boot_ms, catalogue().version, utc_ms, agent), boot_ms)
-        self.lines = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the file."""
-        try:
-            self._closing.close()
-        except OSError as err:
-            self.failure = self.failure or str(err)
-
-    def row(self, group: str, boot_ms: int, values: Mapping[int, int]) -> None:
-        """As `SensorSink`."""
-        self._write(Row(boot_ms, group, dict(values)), boot_ms)
-        self._onward.row(group, boot_ms, values)
-
-    def mark(self, signal_ids: Iterable[int], boot_ms: int, kind: MarkKind) -> None:
-        """As `SensorSink`."""
-        ids = tuple(signal_ids)
-        self._write(MarkLine(boot_ms, ids, kind), boot_ms)
-        self._onward.mark(ids, boot_ms, kind)
-
-    def event(self, kind: str, boot_ms: int, data: dict[str, Any]) -> None:
-        """As `SensorSink`."""
-        self._write(EventLine(boot_ms, kind, data), boot_ms)
-        self._onward.event(kind, boot_ms, data)
-
-    def anchor(self, anchor: TimeAnchor) -> None:
-        """As `SensorSink`."""
-        line = AnchorLine(anchor.boot_ms, anchor.utc_ms, anchor.source, anchor.uncertainty_ms)
-        self._write(line, anchor.boot_ms)
-        self._onward.anchor(anchor)
-
-    def _write(self, line: Header | Line, boot_ms: int) -> None:
-        if self.failure is not None:
-            return
-        try:
-            self._file.write(_encoder.encode(line) + b"\n")
-            if boot_ms - self._flushed_ms >= self._flush_every_ms:
-                self._file.flush()
-                self._flushed_ms = boot_ms
-        except OSError as err:
-            self.failure = err.strerror or str(err)
-        self.lines += 1
+_TYPES = ("row", "mark", "event", "anchor", "context", "bus", "gps", "tick", "watch", "frame")
 
 
 def read_header(path: Path) -> Header:
@@ -181,6 +188,16 @@ def read_recording(path: Path) -> Iterator[Line]:
                 damage = Rejected(f"{path.name}, line {number}: {err}")  # only if another line follows
 
 
+def read_given(path: Path) -> Iterator[Given]:
+    """Of the lines of a recording those that went to the sampler."""
+    return (line for line in read_recording(path) if isinstance(line, Row | MarkLine | EventLine | AnchorLine))
+
+
+def open_recording(path: Path, mode: Literal["rb", "wb"]) -> IO[bytes]:
+    """The file, through gzip when its name says so. OSError as `open`."""
+    return cast(IO[bytes], gzip.open(path, mode) if path.suffix == ".gz" else path.open(mode))
+
+
 def _is_unknown(text: bytes) -> bool:
     try:
         kind = _any.decode(text).get("type")
@@ -191,7 +208,7 @@ def _is_unknown(text: bytes) -> bool:
 
 def _lines(path: Path) -> Iterator[bytes]:
     try:
-        with _open(path, "rb") as file:
+        with open_recording(path, "rb") as file:
             yield from file
     except EOFError:
         return  # compressed, and cut off
@@ -199,7 +216,3 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise Rejected(f"{path.name}: damaged: {err}") from err
     except OSError as err:
         raise Rejected(f"{path.name}: {err.strerror or err}") from err
-
-
-def _open(path: Path, mode: str) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path, mode) if path.suffix == ".gz" else path.open(mode))

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from edge.sensors.base import Fact, LinkState, SensorSink, SensorState
-from edge.sensors.recording import AnchorLine, EventLine, Line, MarkLine, Row, read_header, read_recording
+from edge.sensors.recording import AnchorLine, EventLine, Given, MarkLine, Row, read_given, read_header
 from sync_protocol.messages import TimeAnchor
 
 
@@ -52,7 +52,7 @@ class ReplaySensor:
         start_ms = self._clock()
         has_anchored = False
         try:
-            for line in read_recording(self._path):
+            for line in read_given(self._path):
                 begin_ms = line.t if begin_ms is None else begin_ms
                 at_ms = line.t
                 if self._speed > 0:
@@ -65,7 +65,7 @@ class ReplaySensor:
                     if has_anchored and self._speed not in (0, 1):
                         continue
                     has_anchored = True
-                _give(line, at_ms, sink)
+                give(line, at_ms, sink)
                 self._played += 1
         finally:
             self._become("closed", "ended")
@@ -74,7 +74,8 @@ class ReplaySensor:
         self._link, self._detail, self._since_ms = link, detail, self._clock()
 
 
-def _give(line: Line, at_ms: int, sink: SensorSink) -> None:
+def give(line: Given, at_ms: int, sink: SensorSink) -> None:
+    """Hand one recorded line to a sink, as of `at_ms`."""
     match line:
         case Row():
             sink.row(line.group, at_ms, line.raw)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from edge.sensors.recording import Recorder
+from edge.sensors.recorder import Recorder, RecordingSink
 from sync_protocol.messages import TimeAnchor
 from sync_protocol.signals import catalogue
 from tests.support.waiting import wait_until
@@ -37,7 +37,8 @@ def write_recording(
     ids = [catalogue().by_name[name].id for name in ("engine_rpm", "coolant_c", "throttle_pct", "manifold_kpa")]
     lat, lon = catalogue().by_name["lat_deg"].id, catalogue().by_name["lon_deg"].id
     count = 0
-    with Recorder(path, _Nowhere(), _START_MS) as recorder:
+    with Recorder(path, _START_MS) as file:
+        recorder = RecordingSink(file, _Nowhere())
         recorder.anchor(TimeAnchor(_START_MS, utc_ms, "gps", 50))
         for i in range(round(seconds * rows_a_second)):
             at_ms = _START_MS + i * 1000 // rows_a_second

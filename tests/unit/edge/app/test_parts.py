@@ -16,12 +16,15 @@ from edge.notify import SystemdNotifier
 from edge.outbox.opening import outbox_path
 from edge.outbox.room import Room
 from edge.outbox.worker import OutboxWorker
+from edge.sampling.config import SamplingConfig
 from edge.sampling.open_frame import ClosedFrame, OpenFrame
-from edge.tap import Tap
+from edge.sampling.sampler import Sampler
+from edge.sensors.recording import read_recording
+from edge.tap import HeldClock, Tap
 from sync_protocol.config import load_config
 from sync_protocol.errors import ConfigError, Conflict, Full, Invalid, NotFound, Unavailable
 from sync_protocol.messages import Event, TimeAnchor
-from tests.support.edge_fakes import IDENTITY
+from tests.support.edge_fakes import IDENTITY, FakeClock
 from tests.support.waiting import until
 
 
@@ -90,49 +93,40 @@ def test_frames_reach_the_outbox_and_the_ledger_can_be_read_beside_it(tmp_path: 
         read_ledger(path)
 
 
-class Sink:
-    """Remembers what it got."""
-
-    def __init__(self) -> None:
-        self.got: list[str] = []
-
-    def row(self, *_: object) -> None:
-        self.got.append("row")
-
-    def mark(self, *_: object) -> None:
-        self.got.append("mark")
-
-    def event(self, *_: object) -> None:
-        self.got.append("event")
-
-    def anchor(self, *_: object) -> None:
-        self.got.append("anchor")
-
-
 def test_a_recording_begins_and_ends_while_everything_flows_on(tmp_path: Path) -> None:
-    sink, seen = Sink(), []
-    tap = Tap(sink, lambda kind, data: seen.append((kind, data)))
+    seen: list[tuple[str, dict[str, object]]] = []
+    frames: list[ClosedFrame] = []
+    clock = HeldClock(FakeClock(1_000))
+    sampler = Sampler(SamplingConfig(), clock, frames.append)
+    tap = Tap(sampler, clock, lambda kind, data: seen.append((kind, data)))
     target = tmp_path / "recording.jsonl"
     for number in range(2):
-        tap.row("obd_1s", 1000, {14: 1})
-        tap.mark([14], 1000, "no_data")
-        tap.event("vin_read", 1000, {"vin": "X"})
-        tap.anchor(TimeAnchor(1000, 2000, "gps", 1))
+        tap.sink("obd").row("obd_1s", 1_000 + number, {14: 1})
+        tap.sink("obd").mark([14], 1_000, "no_data")
+        tap.event("vin_read", 1_000, {"vin": "X"})
+        tap.anchor(TimeAnchor(1_000, 2_000, "gps", 1))
+        tap.tick()
         if number == 0:
-            assert tap.start(target, 1000, None) == str(target)
+            tap.start(target)
+            assert tap.recording == str(target)
             with pytest.raises(Conflict):
-                tap.start(tmp_path / "other", 1000, None)
-    assert sink.got == 2 * ["row", "mark", "event", "anchor"]
+                tap.start(tmp_path / "other")
+    assert [frame.samples for frame in frames] == [1, 1]
     assert len(seen) == 2
-    assert tap.stop() == 4
+    tap.watch(5)
+    assert sampler.is_watched()
+    assert tap.stop() == 6
+    assert [type(line).__name__ for line in read_recording(target)] == [
+        "Row", "MarkLine", "EventLine", "AnchorLine", "TickLine", "WatchLine",
+    ]  # fmt: skip
     with pytest.raises(Conflict):
         tap.stop()
     for bad in (Path("relative.jsonl"), target):
         with pytest.raises(Invalid):
-            tap.start(bad, 1000, None)
+            tap.start(bad)
     with pytest.raises(Unavailable):
-        tap.start(tmp_path / "no" / "folder.jsonl", 1000, None)
-    tap.start(tmp_path / "second.jsonl", 1000, None)
+        tap.start(tmp_path / "no" / "folder.jsonl")
+    tap.start(tmp_path / "second.jsonl")
     tap.close()
 
 

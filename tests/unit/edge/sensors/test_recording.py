@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from edge.sensors.recording import Recorder, read_header, read_recording
+from edge.sensors.recorder import Recorder, RecordingSink
+from edge.sensors.recording import read_header, read_recording
 from edge.sensors.replay import ReplayConfig, ReplaySensor
 from sync_protocol.errors import Rejected, Unavailable
 from sync_protocol.messages import TimeAnchor
@@ -19,13 +20,14 @@ from tests.support.elm_fakes import CollectingSink, boot_ms
 
 def record(path: Path, rows: int = 3) -> CollectingSink:
     onward = CollectingSink()
-    with Recorder(path, onward, boot_ms=1_000, utc_ms=1_795_000_000_000, agent="0.1.0") as recorder:
+    with Recorder(path, boot_ms=1_000, utc_ms=1_795_000_000_000, agent="0.1.0") as file:
+        recorder = RecordingSink(file, onward)
         for n in range(rows):
             recorder.row("obd_1s", 1_000 + n * 1_000, {14: 8_000 + n, 15: 50})
         recorder.mark(iter([14, 15]), 4_000, "no_data")
         recorder.event("dtc_set", 4_100, {"code": "P0143", "status": "stored"})
         recorder.anchor(TimeAnchor(4_200, 1_795_000_003_200, "gps", 500))
-        assert recorder.failure is None
+        assert file.failure is None
     return onward
 
 
@@ -114,18 +116,20 @@ def test_later_versions_missing_and_damaged_files_are_refused(tmp_path: Path) ->
 
 def test_a_disk_that_cannot_be_written_ends_the_recording_only(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
-        Recorder(tmp_path / "no" / "trip.jsonl", CollectingSink(), 0)
+        Recorder(tmp_path / "no" / "trip.jsonl", 0)
     onward = CollectingSink()
-    with Recorder(Path("/dev/full"), onward, 0) as recorder:
+    with Recorder(Path("/dev/full"), 0) as file:
+        recorder = RecordingSink(file, onward)
         for n in range(20_000):
             recorder.row("gps", n, {128: n})
-    assert recorder.failure
+    assert file.failure
     assert len(onward.rows) == 20_000
 
 
 def test_speed_shortens_the_waits_and_the_times(tmp_path: Path) -> None:
     path = tmp_path / "trip.jsonl"
-    with Recorder(path, CollectingSink(), 0) as recorder:
+    with Recorder(path, 0) as file:
+        recorder = RecordingSink(file, CollectingSink())
         for n in range(11):
             recorder.row("gps", n * 1_000, {128: n})
             recorder.anchor(TimeAnchor(n * 1_000, 1_795_000_000_000 + n * 1_000, "gps", 500))
@@ -148,7 +152,8 @@ any_data = st.dictionaries(st.text(max_size=5), st.integers(-(2**53), 2**53) | s
 def test_any_row_and_event_survives(tmp_path_factory: Any, rows: list[Any], data: dict[str, Any]) -> None:
     path = tmp_path_factory.mktemp("r") / "trip.jsonl"
     onward = CollectingSink()
-    with Recorder(path, onward, 0) as recorder:
+    with Recorder(path, 0) as file:
+        recorder = RecordingSink(file, onward)
         for at_ms, values in rows:
             recorder.row("any", at_ms, values)
         recorder.event("any", 0, data)
