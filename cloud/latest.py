@@ -18,6 +18,9 @@ CELL = np.dtype([("signal", "<i2"), ("value", "<f8"), ("ts_ms", "<i8")])
 """One value as it is packed for the store."""
 
 
+_FRAME_MS = 10_000
+
+
 class Latest(NamedTuple):
     """One vehicle as it is now: {signal name: (value in its unit, ts_ms)}."""
 
@@ -36,6 +39,12 @@ def signal_names() -> tuple[str, ...]:
     for signal in catalogue().signals:
         names[signal.id] = signal.name
     return tuple(names)
+
+
+@cache
+def holds_ms(name: str) -> int:
+    """How old a signal's value may be and still be told as what is: its staleness, plus the period of a frame."""
+    return int(catalogue().by_name[name].stale_s * 1000) + _FRAME_MS
 
 
 class LatestTable:
@@ -132,6 +141,11 @@ class LatestTable:
         row = self._row_of[vehicle_id]
         ts_ms = int(self._times[row, signal_id])
         return (float(self._values[row, signal_id]), ts_ms) if ts_ms else None
+
+    def read_between(self, signal_id: int, after_ms: int, up_to_ms: int) -> list[int]:
+        """Vehicles whose newest value of a signal is of a time after the one and up to the other."""
+        times = self._times[: len(self._vehicle), signal_id]
+        return [self._vehicle[row] for row in np.flatnonzero((times > after_ms) & (times <= up_to_ms)).tolist()]
 
     def values_since(self, vehicle_id: int, version: int) -> dict[str, float]:
         """The values that changed after a version, by name; all of them after version 0."""

@@ -12,13 +12,12 @@ from cloud.fleet.neighbours import VehicleNow
 from cloud.fleet.payloads import CurrentValue, CurrentValues, Position, State, VehicleSummary
 from cloud.fleet.tables import Fault, Vehicle, VehicleState
 from cloud.http.parameters import PageKey
+from cloud.latest import holds_ms
 from sync_protocol.signals import catalogue
 
 # The values that a list shows beside a vehicle's name.
 LIST_SIGNALS = ("speed_kmh", "engine_rpm", "fuel_level_pct", "coolant_c", "battery_v")
 POSITION_SIGNALS = ("lat_deg", "lon_deg", "heading_deg", "gps_speed_kmh")
-# A device sends a frame every ten seconds: so much older than its signal says may a value be.
-_HOLDS_MS = {name: catalogue().by_name[name].stale_s * 1000 + 10_000 for name in (*LIST_SIGNALS, *POSITION_SIGNALS)}
 # Beyond so many vehicles a scan of what stands open beats a list of ids.
 _LISTED = 500
 UNKNOWN = State("unknown", None)
@@ -133,7 +132,7 @@ def holding(live: VehicleNow, names: Iterable[str], now: datetime) -> Iterator[t
     now_ms = now.timestamp() * 1000
     for name in names:
         read = live.values.get(name)
-        if read is not None and now_ms - read[1] <= _HOLDS_MS[name]:
+        if read is not None and now_ms - read[1] <= holds_ms(name):
             yield name, read
 
 

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from cloud.facts import LiveUpdate, Registry, VehicleStatus
-from cloud.latest import Latest, LatestTable, signal_names
+from cloud.latest import Latest, LatestTable, holds_ms, signal_names
 from cloud.live.status import status_of
 from sync_protocol import subjects
 from sync_protocol.errors import NotFound
@@ -160,10 +160,19 @@ class LiveHub:
         return self._last_number
 
     async def run(self) -> None:
-        """Renew the leases at the devices while browsers hold them. Runs until cancelled."""
+        """Renew the leases at the devices while browsers hold them, and tell what is over. Runs until cancelled."""
+        checked_ms = self.now_ms()
         while True:
             await asyncio.sleep(1.0)
             await self._renew()
+            self.end_speeds(checked_ms, checked_ms := self.now_ms())
+
+    def end_speeds(self, after_ms: int, up_to_ms: int) -> None:
+        """Wake the clients of the vehicles whose speed stopped being true in between: no frame will tell them."""
+        over = {v for at, holds in _SPEEDS for v in self.table.read_between(at, after_ms - holds, up_to_ms - holds)}
+        if over:
+            for client in self._clients:
+                client.note(list(over))
 
     async def _renew(self) -> None:
         now = time.monotonic()
@@ -184,13 +193,11 @@ class LiveHub:
             log.debug("watch_sent", vehicle_id=vehicle_id, lease_s=lease_s)
 
 
-_LAT, _LON, _HEADING, _SPEED, _GPS_SPEED = (
-    signal_names().index(name) for name in ("lat_deg", "lon_deg", "heading_deg", "speed_kmh", "gps_speed_kmh")
-)
+_LAT, _LON, _HEADING = (signal_names().index(name) for name in ("lat_deg", "lon_deg", "heading_deg"))
+_SPEEDS = tuple((signal_names().index(name), holds_ms(name)) for name in ("speed_kmh", "gps_speed_kmh"))
 
 
 def _vehicle(table: LatestTable, vehicle_id: int, since: int, now_ms: int) -> LiveVehicle:
-    speed = table.value(vehicle_id, _SPEED) or table.value(vehicle_id, _GPS_SPEED)
     return LiveVehicle(
         vehicle_id,
         status_of(table, vehicle_id, now_ms),
@@ -198,9 +205,18 @@ def _vehicle(table: LatestTable, vehicle_id: int, since: int, now_ms: int) -> Li
         _value(table, vehicle_id, _LAT),
         _value(table, vehicle_id, _LON),
         _value(table, vehicle_id, _HEADING),
-        None if speed is None else speed[0],
+        _speed(table, vehicle_id, now_ms),
         table.values_since(vehicle_id, since),
     )
+
+
+def _speed(table: LatestTable, vehicle_id: int, now_ms: int) -> float | None:
+    """The engine's word, else the satellites', while it is true: a parked vehicle has none, a dead bus hides none."""
+    for signal_id, holds in _SPEEDS:
+        read = table.value(vehicle_id, signal_id)
+        if read is not None and now_ms - read[1] <= holds:
+            return read[0]
+    return None
 
 
 def _value(table: LatestTable, vehicle_id: int, signal_id: int) -> float | None:

@@ -8,10 +8,13 @@ import pytest
 from cloud.live import hub as hub_module
 from cloud.live.hub import LiveHub
 from cloud.telemetry.writer import load_latest
+from sync_protocol.codec import encode
 from sync_protocol.errors import NotFound
-from sync_protocol.messages import Command, decode_down
+from sync_protocol.messages import Command, Meta, TimeAnchor, decode_down
 from tests.support.fleet import LocalPlane, MemoryRegistry
-from tests.support.frames import EPOCH_MS, Drive
+from tests.support.frames import EPOCH_MS, Drive, group
+
+ANCHORED = Meta((), (TimeAnchor(5_000, EPOCH_MS + 5_000, "gps", 20),))
 
 
 class Published:
@@ -129,3 +132,30 @@ def test_watching_asks_the_device_and_renews_no_more_often_than_needed() -> None
         assert (command.kind, command.args) == ("watch", {"lease_s": 60})
 
     asyncio.run(scenario())
+
+
+def test_a_speed_ends_with_its_signal_and_a_dead_bus_does_not_hide_the_satellites(plane: LocalPlane) -> None:
+    times = [5_000, 6_000]
+    both = encode(bytes(16), 1, 1, [group({"speed_kmh": [50.0, 52.0], "gps_speed_kmh": [49.0, 51.0]}, times)], ANCHORED)
+    only_gps = encode(bytes(16), 2, 1, [group({"gps_speed_kmh": [48.0, 47.0]}, [65_000, 66_000])])
+    clock = [EPOCH_MS + 7_000]
+
+    async def scenario() -> None:
+        hub = LiveHub(plane.registry, Published(), lambda: clock[0])
+        hub.apply(plane.take([both]))
+        with hub.client(1) as client:
+            assert [v.speed_kmh for v in (await client.next()).vehicles] == [52.0]
+            clock[0] = EPOCH_MS + 67_000
+            hub.apply(plane.take([only_gps]))
+            assert [v.speed_kmh for v in (await client.next()).vehicles] == [47.0]
+            before = clock[0]
+            clock[0] += 5_000
+            hub.end_speeds(before, clock[0])  # still true: nobody is woken
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.next(), 0.05)
+            before, clock[0] = clock[0], clock[0] + 60_000
+            hub.end_speeds(before, clock[0])
+            assert [v.speed_kmh for v in (await client.next()).vehicles] == [None]
+
+    asyncio.run(scenario())
+    plane.close()
