@@ -19,6 +19,7 @@ MAX_BODY_BYTES = 65_535
 _LAYOUT = struct.Struct("<2sBB16sIHHIIHBHI")
 _CRC = struct.Struct("<I")
 HEADER_BYTES = _LAYOUT.size + _CRC.size
+_SAMPLES, _SAMPLES_AT = struct.Struct("<H"), struct.calcsize("<2sBB16sIHHII")
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -88,6 +89,11 @@ def read_header(data: bytes) -> Header:
 def is_frame(data: bytes) -> bool:
     """Whether bytes carry the frame's magic. Without it they belong to no stream and touch no ledger."""
     return data[:2] == MAGIC
+
+
+def sample_count(data: bytes) -> int:
+    """How many samples a frame says it holds, unchecked; 0 for what is no frame."""
+    return int(_SAMPLES.unpack_from(data, _SAMPLES_AT)[0]) if is_frame(data) and len(data) >= HEADER_BYTES else 0
 
 
 def frame_crc(data: bytes) -> int:

@@ -77,6 +77,7 @@ class Pipeline:
         self._samples: list[tuple[int, Samples]] = []
         self._live: list[LiveUpdate] = []
         self._messages = 0
+        self.pending_samples = 0
 
     @property
     def book(self) -> Book:
@@ -187,6 +188,7 @@ class Pipeline:
             target = np.array([window.accepted.get(i, -1) for i in order[position : position + count]], np.int32)
             position += count
             samples = accepted(chunk, target)
+            self.pending_samples += len(samples.cell_raw)
             if len(samples.row_ms):
                 window.parts.append(samples)
                 self._samples.append((base, samples))

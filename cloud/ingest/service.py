@@ -22,6 +22,7 @@ from cloud.ingest.pipeline import Committing, Message, Pipeline, TelemetryWriter
 from cloud.ingest.source import Source, connect, ensure_stream, has_stream
 from sync_protocol.bundle import frame_count
 from sync_protocol.errors import Unavailable
+from sync_protocol.header import sample_count
 
 log = structlog.get_logger()
 
@@ -29,6 +30,9 @@ _COMMITS_UNDER_WAY = 2
 _IDLE_S = 0.1
 _GC_THRESHOLD = (100_000, 20, 100)
 _MAX_PENDING = 10_000
+# A frame has 320 samples as a rule, and 65,535 at most: memory goes by samples.
+COMMIT_SAMPLES = 1_000_000
+_MAX_PENDING_SAMPLES = 4 * COMMIT_SAMPLES
 _PLACE_EVERY_S = 60.0
 _LOOK_EVERY_S = 5.0
 
@@ -37,17 +41,21 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-def _parts(messages: Sequence[Message], most_frames: int) -> Iterator[tuple[list[Message], bool]]:
-    """Cut where the frames, those in bundles too, get to be so many. Each part with whether it is the last."""
+def parts(messages: Sequence[Message], most_frames: int) -> Iterator[tuple[list[Message], bool]]:
+    """Cut where the frames, those in bundles too, get to be so many, or their samples more than a commit shall have.
+
+    Each part with whether it is the last. What a bundle holds of samples is known only when it is opened.
+    """
     part: list[Message] = []
-    frames = 0
+    frames = samples = 0
     for message in messages:
-        count = frame_count(message.data)
-        if part and frames + count > most_frames:
+        count, inside = frame_count(message.data), sample_count(message.data)
+        if part and (frames + count > most_frames or samples + inside > COMMIT_SAMPLES):
             yield part, False
-            part, frames = [], 0
+            part, frames, samples = [], 0, 0
         part.append(message)
         frames += count
+        samples += inside
     yield part, True
 
 
@@ -133,9 +141,9 @@ class Ingest:
                     begun = loop.time()
                 self.lag_s = max(0.0, time.time() - messages[0].received_us * 1e-6)
                 reply = last or reply
-                for part, is_last in _parts(messages, self._config.commit_frames):
+                for part, is_last in parts(messages, self._config.commit_frames):
                     self._on_live(await loop.run_in_executor(self._decode, self.pipeline.take, part))
-                    if self.pipeline.pending_messages >= self._config.commit_frames and self._may_commit():
+                    if self._is_full() and self._may_commit():
                         await self._commit(reply if is_last else "")
             elif not is_some:
                 self.lag_s = 0.0
@@ -143,9 +151,16 @@ class Ingest:
             if self.pipeline.has_pending and is_due and self._may_commit():
                 await self._commit(reply)
 
+    def _is_full(self) -> bool:
+        """Whether there is enough for a commit."""
+        pipeline = self.pipeline
+        return pipeline.pending_messages >= self._config.commit_frames or pipeline.pending_samples >= COMMIT_SAMPLES
+
     def _may_commit(self) -> bool:
         """While commits are slow (a checkpoint) go on taking, so that the live view flows; up to a bound."""
-        return not self._under_way.full() or self.pipeline.pending_messages >= _MAX_PENDING
+        pipeline = self.pipeline
+        has_too_much = pipeline.pending_messages >= _MAX_PENDING or pipeline.pending_samples >= _MAX_PENDING_SAMPLES
+        return has_too_much or not self._under_way.full()
 
     async def _commit(self, reply: str) -> None:
         committing = await asyncio.get_running_loop().run_in_executor(self._decode, self.pipeline.commit)
