@@ -15,6 +15,7 @@ from edge.sampling.config import SamplingConfig
 from edge.sampling.sampler import Sampler
 from edge.uplink.config import UplinkConfig
 from edge.uplink.link import Link, NatsLink
+from edge.uplink.policy import PolicyConfig
 from edge.uplink.uplink import Uplink
 from sync_protocol import subjects
 from sync_protocol.errors import Denied, Unavailable
@@ -45,9 +46,9 @@ class Device:
 
 
 @asynccontextmanager
-async def device(folder: Path, port: int) -> AsyncIterator[Device]:
+async def device(folder: Path, port: int, policy: PolicyConfig = PolicyConfig()) -> AsyncIterator[Device]:  # noqa: B008  # frozen
     clock = SystemClock()
-    config = UplinkConfig(url=f"nats://127.0.0.1:{port}", **IMPATIENT)
+    config = UplinkConfig(url=f"nats://127.0.0.1:{port}", policy=policy, **IMPATIENT)
     room = Room(size_bytes=1 << 21, ballast_bytes=0)
     outbox = await OutboxWorker.open(outbox_path(folder, "acme", "van-1"), IDENTITY, room)
     sampler = Sampler(SamplingConfig(), clock, lambda _: None)
@@ -103,6 +104,26 @@ def test_a_broker_killed_and_started_again_loses_nothing(tmp_path: Path) -> None
                     broker.start()
                 await until(van.has_everything_acknowledged, 60, "acknowledgements")
                 assert_all_there(cloud.double, 180)
+
+    asyncio.run(scene())
+
+
+def test_bundles_of_a_metered_link_lose_nothing_when_the_broker_dies(tmp_path: Path) -> None:
+    metered = PolicyConfig(mode="metered", bundle_s=0.8)
+
+    async def scene() -> None:
+        with NatsPeer(tmp_path / "nats") as broker:
+            async with NatsCloud(broker.url, "acme", "van-1") as cloud, device(tmp_path, broker.port, metered) as van:
+                for round_number in range(1, 4):
+                    await van.commit(40)
+                    await until(lambda n=round_number: len(cloud.double.frames) > n * 5, 20, "first frames")
+                    broker.kill()
+                    await van.commit(20)
+                    await until(lambda: van.uplink.state().link == "connecting", 10, "loss noticed")
+                    broker.start()
+                await until(van.has_everything_acknowledged, 60, "acknowledgements")
+                assert_all_there(cloud.double, 180)
+                assert 3 <= cloud.double.bundles < 60
 
     asyncio.run(scene())
 
