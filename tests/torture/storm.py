@@ -59,9 +59,12 @@ class Program:
 
 
 class Device:
-    """An agent in a simulated vehicle, behind its own proxy; each of its lives leaves a log of its sensors."""
+    """An agent in a simulated vehicle, behind its own proxy; each of its lives leaves a log of its sensors.
 
-    def __init__(self, directory: Path, facts: dict[str, str], proxy: ChaosProxy) -> None:
+    A metered one sends bundles.
+    """
+
+    def __init__(self, directory: Path, facts: dict[str, str], proxy: ChaosProxy, *, is_metered: bool) -> None:
         self.name = facts["name"]
         self.home = directory / "devices" / self.name
         self.home.mkdir(parents=True)
@@ -71,7 +74,8 @@ class Device:
             f'tenant = "demo"\ndevice = "{self.name}"\nstate_dir = "{self.home}"\n{facts["device_toml"]}\n'
             f"[sampling]\nframe_period_s = {FRAME_PERIOD_S}\nwatched_period_s = {FRAME_PERIOD_S}\n"
             f'[uplink]\nurl = "nats://127.0.0.1:{proxy.port}"\nack_timeout_s = 2.0\nretry_s = 0.2\nretry_max_s = 1.0\n'
-            f"hello_after_s = 3.0\nhello_wait_s = 1.0\nconnect_timeout_s = 2.0\n",
+            f"hello_after_s = 3.0\nhello_wait_s = 1.0\nconnect_timeout_s = 2.0\n"
+            f'[uplink.policy]\nmode = "{"metered" if is_metered else "normal"}"\nbundle_s = 5.0\n',
             encoding="utf-8",
         )
         self.program = Program(f"agent-{self.name}", directory, ["edge.cli", "--config", str(config), "run"], {})
@@ -129,7 +133,7 @@ class Storm:
             await until(lambda: (vehicles / "control.sock").exists(), "the simulator")
             for file in sorted(vehicles.glob("*/simulator.json")):
                 proxy = await stack.enter_async_context(ChaosProxy(lambda: self.broker.port, self.rng.random()))
-                device = Device(self.directory, json.loads(file.read_bytes()), proxy)
+                device = Device(self.directory, json.loads(file.read_bytes()), proxy, is_metered=not self.devices)
                 self.devices.append(device)
                 await device.start()
                 stack.push_async_callback(_down, device.program)
