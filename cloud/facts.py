@@ -37,6 +37,10 @@ class Registry(Protocol):
         """The device behind a subject; registered on sight when the configuration says so, else None."""
         ...
 
+    def meet(self, names: Sequence[tuple[str, str]]) -> None:
+        """Register all of these (tenant, device) that are new and may register on sight, in one transaction."""
+        ...
+
     def device_by_id(self, device_id: int) -> DeviceRef | None:
         """The device with this id."""
         ...

@@ -1,6 +1,7 @@
 """Who is who, answered from memory: devices, and which vehicle each sat in when. Writes through to the database."""
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 
@@ -66,31 +67,41 @@ class FleetRegistry:
 
     def device(self, tenant: str, name: str) -> DeviceRef | None:
         """The device behind a subject; one of the demo tenant is registered on sight when the configuration says so."""
-        found = self._by_name.get((tenant, name))
-        if found is not None or not self._config.auto_register or tenant != self._config.tenant:
-            return found
-        with self._lock:
-            return self._by_name.get((tenant, name)) or self._register(tenant, name)
+        if (tenant, name) not in self._by_name:
+            self.meet([(tenant, name)])
+        return self._by_name.get((tenant, name))
 
-    def _register(self, tenant: str, name: str) -> DeviceRef:
+    def meet(self, names: Sequence[tuple[str, str]]) -> None:
+        """Register all of these (tenant, device) that are new and may register on sight, in one transaction."""
+        if not self._config.auto_register:
+            return
+        with self._lock:
+            asked = dict.fromkeys(name for tenant, name in names if tenant == self._config.tenant)
+            new = [name for name in asked if (self._config.tenant, name) not in self._by_name]
+            if new:
+                self._register(self._config.tenant, new)
+
+    def _register(self, tenant: str, names: Sequence[str]) -> None:
         tenant_id = self._tenants[tenant]
 
-        def write(session: Session) -> tuple[int, int]:
+        def write(session: Session) -> list[tuple[int, int]]:
             now = datetime.now(UTC)
-            device = Device(tenant_id=tenant_id, name=name, created=now)
-            vehicle = Vehicle(tenant_id=tenant_id, name=name, created=now)
-            session.add_all([device, vehicle])
+            devices = [Device(tenant_id=tenant_id, name=name, created=now) for name in names]
+            vehicles = [Vehicle(tenant_id=tenant_id, name=name, created=now) for name in names]
+            session.add_all([*devices, *vehicles])
             session.flush()
-            session.add(Assignment(tenant_id=tenant_id, device_id=device.id, vehicle_id=vehicle.id, valid_from=ALWAYS))
-            return device.id, vehicle.id
+            ids = [(device.id, vehicle.id) for device, vehicle in zip(devices, vehicles, strict=True)]
+            session.add_all(
+                Assignment(tenant_id=tenant_id, device_id=device_id, vehicle_id=vehicle_id, valid_from=ALWAYS)
+                for device_id, vehicle_id in ids
+            )
+            return ids
 
-        device_id, vehicle_id = self._db.write_sync(write)
-        ref = DeviceRef(device_id, tenant_id, tenant, name)
-        self._vehicles[vehicle_id] = tenant_id
-        self._seat(device_id, ALWAYS, vehicle_id)
-        self._remember(ref)
-        log.info("device_registered", device=name, device_id=device_id, vehicle_id=vehicle_id)
-        return ref
+        for name, (device_id, vehicle_id) in zip(names, self._db.write_sync(write), strict=True):
+            self._vehicles[vehicle_id] = tenant_id
+            self._seat(device_id, ALWAYS, vehicle_id)
+            self._remember(DeviceRef(device_id, tenant_id, tenant, name))
+            log.info("device_registered", device=name, device_id=device_id, vehicle_id=vehicle_id)
 
     def device_by_id(self, device_id: int) -> DeviceRef | None:
         """The device with this id."""

@@ -116,6 +116,9 @@ class Pipeline:
 
     def identify(self, window: Window) -> None:
         """Whose message it is; the subject is the only identity that counts."""
+        new = [subject for subject in dict.fromkeys(m.subject for m in window.messages) if subject not in self._devices]
+        if len(new) > 1:  # a transaction for all: one each would hold up the live view for seconds
+            self._registry.meet([place for subject in new if (place := _place(subject)) is not None])
         window.devices = [self._device(message.subject) for message in window.messages]
 
     def unpack(self, window: Window) -> None:
@@ -203,11 +206,8 @@ class Pipeline:
     def _device(self, subject: str) -> DeviceRef | None:
         known = self._devices.get(subject)
         if known is None:
-            try:
-                tenant, name = subjects.parse_up(subject)
-            except Invalid:
-                return None
-            known = self._registry.device(tenant, name)
+            place = _place(subject)
+            known = None if place is None else self._registry.device(*place)
             if known is not None:
                 self._devices[subject] = known
         return known
@@ -252,6 +252,14 @@ class Pipeline:
         self.counters.waiting -= done.frames
         self.counters.samples += done.samples
         self.counters.commits += 1
+
+
+def _place(subject: str) -> tuple[str, str] | None:
+    """Tenant and device of a subject, None for what is none of ours."""
+    try:
+        return subjects.parse_up(subject)
+    except Invalid:
+        return None
 
 
 STEPS: tuple[Callable[[Pipeline, Window], None], ...] = (

@@ -46,6 +46,11 @@ class MemoryRegistry:
             self._by_id[found.id] = found
         return found
 
+    def meet(self, names: Sequence[tuple[str, str]]) -> None:
+        """Registers them one by one: there is no transaction to save."""
+        for tenant, name in names:
+            self.device(tenant, name)
+
     def device_by_id(self, device_id: int) -> DeviceRef | None:
         """The device with this id."""
         return self._by_id.get(device_id)

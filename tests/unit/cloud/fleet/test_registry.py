@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from cloud.config import RegistryConfig
 from cloud.db import migrate
@@ -51,6 +51,29 @@ def test_memory_and_a_fresh_load_agree(db: Database) -> None:
     assert again.device("demo", "van-01") == first
     assert first is not None
     assert again.vehicle_of(first.id) == again.vehicle_at(first.id, CHANGE_US)
+
+
+def test_many_devices_met_at_once_cost_one_transaction(db: Database) -> None:
+    registry = loaded(db)
+    first = registry.device("demo", "van-000")
+    commits: list[None] = []
+    event.listen(db.engine, "commit", lambda _connection: commits.append(None))
+    names = [("demo", f"van-{n:03d}") for n in range(300)]
+    registry.meet([*names, *names, ("other", "van-000")])
+    assert len(commits) == 1
+    assert registry.device("demo", "van-000") == first
+    met = [registry.device("demo", name) for _, name in names]
+    assert len({device.id for device in met if device is not None}) == 300
+    for device in met:
+        assert device is not None
+        assert loaded_vehicle(db, registry.vehicle_of(device.id)) == device.name
+    again = loaded(db, auto_register=False)
+    assert [again.device("demo", name) for _, name in names] == met
+    assert again.device("other", "van-000") is None
+
+
+def loaded_vehicle(db: Database, vehicle_id: int | None) -> str:
+    return db.run_sync(lambda session: session.scalars(select(Vehicle.name).where(Vehicle.id == vehicle_id)).one())
 
 
 def test_strangers_are_not_let_in(db: Database) -> None:
