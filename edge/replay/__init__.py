@@ -1,0 +1,1 @@
+"""Runs the agent's own sensors and sampler on a recording, and compares."""
