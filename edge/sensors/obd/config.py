@@ -4,6 +4,8 @@ from typing import Annotated
 
 import msgspec
 
+from edge.sensors.obd.profile import unknown_signal
+
 Volts = Annotated[float, msgspec.Meta(ge=0, le=60)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Hours = Annotated[float, msgspec.Meta(gt=0)]
@@ -31,6 +33,8 @@ class ObdConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     search_deadline_s: Annotated[float, msgspec.Meta(gt=0, le=15)] = 12.0  # of a protocol search it has announced
     periods_s: dict[str, Seconds] = {}  # by signal name, over the catalogue's
     skip: tuple[str, ...] = ()  # signals never to be asked for
+    profile: str = "auto"  # of the vehicle: by its VIN and fuel, or the name of one, or none
+    profile_dir: str | None = None  # profiles of the installer's own, one TOML file each, before the shipped ones
     dtc_period_s: Seconds = 60.0
     voltage_period_s: Seconds = 10.0  # between two samples of the voltage while the vehicle sleeps
     probe_period_s: Seconds = 300.0  # of an adapter without voltage: first wait between two questions, doubles to 1 h
@@ -40,3 +44,9 @@ class ObdConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     retry_s: Seconds = 1.0  # first wait before opening the port again; doubles up to
     retry_max_s: Seconds = 30.0
     battery: BatteryConfig = BatteryConfig()
+
+    def __post_init__(self) -> None:
+        for key, names in (("periods_s", self.periods_s), ("skip", self.skip)):
+            for name in names:
+                if problem := unknown_signal(name):
+                    raise ValueError(f"{key}: {problem}")  # msgspec adds the path

@@ -16,6 +16,8 @@ _BANNERS = ("ELM327", "LV RESET", "STN1", "STN2")
 _VOLTS = re.compile(r"(\d{1,2}\.\d{1,2})V?")
 _LEAST_V = 6.0  # below it no adapter runs: a digit was lost on the line
 _JUMP_V = 1.0  # a step as wide as a lost digit makes is believed when the next reading agrees
+_TIMEOUT_MS = 200  # what an ELM327 begins with (ATST32)
+_EVERYONE = {3: "7DF", 8: "DB33F1"}  # by digits of an address: the one that all computers listen to (ISO 15765-4)
 _PAUSE_S = 0.05  # for adapters that lose what comes too soon after their prompt
 
 # Command, and whether an adapter that does not know it can be used. ATM0: no EEPROM write at each protocol change.
@@ -34,8 +36,11 @@ class Elm:
         self._is_out_of_step = False
         self._pause_s = 0.0
         self._last_v = 0.0
+        self._is_tuned = False
+        self._addressed: str | None = None
         self.identity = ""
         self.has_voltage = True
+        self.home: str | None = None  # the computer that is asked when none is named; None: all of them
 
     @classmethod
     async def start(cls, port: Port, deadline_s: float, search_deadline_s: float) -> "Elm":
@@ -48,34 +53,57 @@ class Elm:
             await elm._set_up()
         return elm
 
-    async def ask(self, command: str, *, may_search: bool = False) -> list[str]:
-        """The lines of the answer to `command`, without echo and prompt.
+    async def ask(self, command: str, *, may_search: bool = False, to: str | None = None) -> list[str]:
+        """The lines of the answer to `command`, without echo and prompt. `to` names one computer on CAN to ask.
 
         Ends within the deadline. Only with `may_search`, and only after the adapter has announced a protocol search
         or a slow bus initialisation, the search deadline holds instead.
         """
         async with self._lock:
-            was_out_of_step, self._is_out_of_step = self._is_out_of_step, True
-            until = asyncio.get_running_loop().time() + self._deadline_s
-            if was_out_of_step:
-                with suppress(AdapterSilent):  # an idle adapter does not answer a nudge; the echo will tell
-                    await self._nudge()
-            else:
-                until -= _NUDGE_S  # kept for getting back into step
-            if self._pause_s:
-                await asyncio.sleep(self._pause_s)
-            self._port.discard()
-            await self._port.write(command.encode("ascii") + b"\r", until)
-            try:
-                text = await self._port.read_until(_PROMPT, until)
-            except AdapterSilent:
-                text = await self._late_answer(until, may_search=may_search, may_nudge=not was_out_of_step)
-            self._is_out_of_step = False
-            return self._without_echo(command, text)
+            if not command.startswith("AT"):
+                await self._address(to or self.home)
+            return await self._exchange(command, may_search=may_search)
 
-    async def request(self, command: str, *, may_search: bool = False) -> list[str]:
+    async def request(self, command: str, *, may_search: bool = False, to: str | None = None) -> list[str]:
         """As `ask`, for a question to the vehicle: the lines that carry data, or the error that the text stands for."""
-        return data_lines(await self.ask(command, may_search=may_search))
+        return data_lines(await self.ask(command, may_search=may_search, to=to))
+
+    async def tune(self, adaptive: int | None, timeout_ms: int | None) -> None:
+        """How long answers are waited for: adaptive timing (ATAT, 1 unless given) and its upper limit (ATST)."""
+        await self._setting(f"ATAT{1 if adaptive is None else adaptive}", is_optional=True)
+        if timeout_ms is not None or self._is_tuned:
+            await self._setting(f"ATST{(timeout_ms or _TIMEOUT_MS) // 4:02X}", is_optional=True)
+        self._is_tuned = timeout_ms is not None
+
+    async def _address(self, to: str | None) -> None:
+        """Ask one computer from now on, or all of them: only where that changes, since it costs an exchange."""
+        if to == self._addressed:
+            return
+        before = self._addressed or to or ""
+        self._addressed = "?" * len(before)  # unknown until the adapter has agreed
+        header = to[-6:] if to else _EVERYONE[len(before)]
+        if (said := await self._exchange(f"ATSH{header}"))[-1:] != ["OK"]:
+            raise NotUnderstood(f"ATSH{header}: {' '.join(said)[:40]!r}")
+        self._addressed = to
+
+    async def _exchange(self, command: str, *, may_search: bool = False) -> list[str]:
+        was_out_of_step, self._is_out_of_step = self._is_out_of_step, True
+        until = asyncio.get_running_loop().time() + self._deadline_s
+        if was_out_of_step:
+            with suppress(AdapterSilent):  # an idle adapter does not answer a nudge; the echo will tell
+                await self._nudge()
+        else:
+            until -= _NUDGE_S  # kept for getting back into step
+        if self._pause_s:
+            await asyncio.sleep(self._pause_s)
+        self._port.discard()
+        await self._port.write(command.encode("ascii") + b"\r", until)
+        try:
+            text = await self._port.read_until(_PROMPT, until)
+        except AdapterSilent:
+            text = await self._late_answer(until, may_search=may_search, may_nudge=not was_out_of_step)
+        self._is_out_of_step = False
+        return self._without_echo(command, text)
 
     async def voltage_v(self) -> float | None:
         """Supply voltage at the connector, or None where the adapter cannot tell. Sends nothing to the vehicle."""

@@ -9,6 +9,7 @@ from edge.sensors.obd.decode import raw_values
 from edge.sensors.obd.elm import Elm, is_vehicle_away
 from edge.sensors.obd.errors import AdapterSilent, BadAnswer, BusError, ObdError
 from edge.sensors.obd.faults import FaultWatch
+from edge.sensors.obd.maker import MakerReading
 from edge.sensors.obd.memory import Memory
 from edge.sensors.obd.mending import Mending
 from edge.sensors.obd.schedule import Group, batches, groups_of
@@ -36,6 +37,7 @@ class Measuring:
         supply: Supply,
         faults: FaultWatch,
         clock: Callable[[], int],
+        maker: MakerReading | None = None,
     ) -> None:
         self._elm = elm
         self._vehicle = vehicle
@@ -50,6 +52,8 @@ class Measuring:
         self._mending = Mending(clock)
         self._away_rounds = 0
         self._silences = 0
+        self._maker = maker
+        self.on_answer: Callable[[], None] | None = None  # called once, when the vehicle has answered a round's request
         self.rows = 0
         self.last_row_ms: int | None = None
         self.errors: dict[str, int] = {}
@@ -58,15 +62,20 @@ class Measuring:
     @property
     def signal_count(self) -> int:
         """How many signals are read."""
-        return sum(len(group.signals) for group in self.groups)
+        own = 0 if self._maker is None else self._maker.signal_count
+        return own + sum(len(group.signals) for group in self.groups)
 
     async def run(self, sink: SensorSink) -> str:
         """Measure until the vehicle rests or does not answer; the reason. Raises when the adapter fails."""
         while True:
             now_ms = self._clock()
             due = [(group, at) for group in self.groups if (at := group.take_due(now_ms)) is not None]
+            if self._maker is not None:
+                self.rows += await self._maker.read_due(sink)
             if not due:
                 next_ms = min(group.next_ms(now_ms) for group in self.groups)
+                if self._maker is not None and (maker_ms := self._maker.next_ms(now_ms)) is not None:
+                    next_ms = min(next_ms, maker_ms)
                 await self._idle(max(1, next_ms - now_ms) / 1000, sink)
                 continue
             self._mending.take_up()
@@ -103,6 +112,9 @@ class Measuring:
                 self._failed(group, batch)
                 continue
             is_answered, self._silences = True, 0
+            if self.on_answer is not None:
+                self.on_answer()
+                self.on_answer = None
             values.update(raw_values(answers, signals))
             lacking = [s.id for s in signals if s.pid not in answers]
             if lacking:

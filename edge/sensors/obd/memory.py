@@ -25,6 +25,7 @@ class Memory(msgspec.Struct, kw_only=True):
     has_multi_pid: bool | None = None
     has_frame_count: bool | None = None
     vin: str = ""
+    profile: str = ""
     dtcs: dict[str, dict[str, tuple[str, ...]]] = {}
     calibrations: dict[str, Calibration] = {}
     monitor_bits: int | None = None

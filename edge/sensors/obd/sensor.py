@@ -15,6 +15,7 @@ from edge.sensors.obd.faults import DtcReport, FaultWatch, read_report
 from edge.sensors.obd.measure import Measuring
 from edge.sensors.obd.memory import MemoryFile
 from edge.sensors.obd.port import OpenPort, Port
+from edge.sensors.obd.profile_choice import ProfileChoice
 from edge.sensors.obd.resting import Resting
 from edge.sensors.obd.supply import Supply
 from edge.sensors.obd.vehicle import Vehicle
@@ -47,6 +48,7 @@ class ObdSensor:
         self._supply = Supply(config, clock, self._rng)
         self._resting = Resting(config, self._memory, self._supply, clock, self._rest)
         self._is_left_alone = False
+        self._profiles = ProfileChoice(config, self._memory, clock)
         self._vehicle: Vehicle | None = None
         self._measuring: Measuring | None = None
         self._link: LinkState = "closed"
@@ -70,6 +72,7 @@ class ObdSensor:
             "rows": self._rows + self._resting.rows + (0 if measuring is None else measuring.rows),
         }
         if self._vehicle is not None and measuring is not None:
+            facts["profile"] = self._profiles.name
             facts["computers"] = len(self._vehicle.supported)
             facts["signals"] = measuring.signal_count
             facts["pids_per_request"] = self._vehicle.batch_size
@@ -149,6 +152,7 @@ class ObdSensor:
 
     async def _use(self, elm: Elm, sink: SensorSink) -> None:
         while True:
+            self._profiles.before_contact()
             vehicle = await self._resting.wait(elm, sink, must_be_used=self._is_left_alone)
             reason = await self._stay(elm, vehicle, sink)
             self._lose(sink, reason, "closed", f"vehicle left alone: {reason}")
@@ -156,21 +160,33 @@ class ObdSensor:
             await elm.let_sleep()
 
     async def _stay(self, elm: Elm, vehicle: Vehicle, sink: SensorSink) -> str:
-        measuring = Measuring(self._config, elm, vehicle, self._memory, self._supply, self._faults, self._clock)
+        config, maker = await self._profiles.apply(elm, vehicle, sink)
+        measuring = Measuring(config, elm, vehicle, self._memory, self._supply, self._faults, self._clock, maker)
         self._vehicle, self._measuring = vehicle, measuring
         self._supply.ignition.woke(self._clock())
         self._is_left_alone = False
         self._faults.connected()
-        self._become("open", f"{vehicle.bus.name}, {measuring.signal_count} signals")
+        # Only a value is a connection: there are adapters that get the first answer through and no other.
+        measuring.on_answer = lambda: self._connected(elm, vehicle, measuring.signal_count, sink)
+        if self._link != "failing":
+            self._become("opening", f"{vehicle.bus.name}: no value yet")
+        if not any(group.batches for group in measuring.groups):
+            measuring.on_answer()
+        await self._file.save(self._memory)
+        await asyncio.sleep(vehicle.quirks.start_delay_s)
+        try:
+            reason = await measuring.run(sink)
+        finally:
+            await self._file.save(self._memory)
+        self._profiles.ended(elm, sink, is_fruitless=reason == "no_answer" and not measuring.rows)
+        return reason
+
+    def _connected(self, elm: Elm, vehicle: Vehicle, signal_count: int, sink: SensorSink) -> None:
+        self._become("open", f"{vehicle.bus.name}, {signal_count} signals")
         self._has_told_connected = True
         self._failures = 0
         sink.event("obd_connected", self._clock(), {"protocol": vehicle.bus.name, "adapter": elm.identity})
-        log.info("obd_connected", protocol=vehicle.bus.name, adapter=elm.identity, signals=measuring.signal_count)
-        await self._file.save(self._memory)
-        try:
-            return await measuring.run(sink)
-        finally:
-            await self._file.save(self._memory)
+        log.info("obd_connected", protocol=vehicle.bus.name, adapter=elm.identity, signals=signal_count)
 
     def _rest(self, link: LinkState, detail: str) -> None:
         """What a resting vehicle has come to; without a detail, only that it is not failing any more."""

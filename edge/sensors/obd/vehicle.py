@@ -1,6 +1,6 @@
 """The engine computers behind an adapter: which there are, what they support, and asking them several PIDs at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from edge.sensors.obd.answer import Bus, Message, messages, padding_ecus, positive
 from edge.sensors.obd.decode import (
@@ -20,6 +20,7 @@ from edge.sensors.obd.errors import (
     NotUnderstood,
 )
 from edge.sensors.obd.memory import Memory
+from edge.sensors.obd.profile import Quirks
 from edge.sensors.obd.schedule import owners
 from sync_protocol.signals import catalogue
 
@@ -42,6 +43,7 @@ class Vehicle:
         self.bus = bus
         self.supported: dict[int, frozenset[int]] = {}
         self.owner: dict[int, int] = {}
+        self.quirks = Quirks()
         self._sizes = dict(catalogue().pid_bytes)
         self._counts: dict[str, tuple[int, int]] = {}  # by request: frames of the answer, and how often in a row
         self._count_strikes = 0
@@ -104,7 +106,8 @@ class Vehicle:
     @property
     def batch_size(self) -> int:
         """How many PIDs fit one request here."""
-        return MAX_PIDS if self.bus.is_can and self._memory.has_multi_pid else 1
+        may_batch = self.bus.is_can and self._memory.has_multi_pid and self.quirks.has_multi_pid is not False
+        return MAX_PIDS if may_batch else 1
 
     async def learn_batching(self) -> None:
         """Find out, once for an adapter, whether it passes several PIDs in one request."""
@@ -143,6 +146,21 @@ class Vehicle:
         """The positive answers of all computers to a request of any service; `ObdError` when there is none."""
         return await self._ask(request, service)
 
+    async def ask_one(self, request: str, to: str) -> Message:
+        """What one computer on CAN answers to a request of any service; `ObdError` when it refuses or is silent."""
+        service = int(request[:2], 16)
+        found = self._parse(await self._elm.request(request, to=to), service)
+        if len(found) != 1:
+            raise BadAnswer(f"{len(found)} computers answer {request}")
+        return found[0]
+
+    def adopt(self, asked: Collection[int], skipped: Collection[int]) -> None:
+        """Ask for PIDs that no computer announced, of the engine's, and not for others that one did announce."""
+        for pid in asked:
+            self.owner.setdefault(pid, min(self.supported))
+        for pid in skipped:
+            self.owner.pop(pid, None)
+
     async def exchange(self, request: str) -> list[Message]:
         """All answers to a request, refusals among them; `ObdError` when there is none."""
         return self._whole(await self._elm.request(request))
@@ -175,8 +193,9 @@ class Vehicle:
         return positive(self._whole(lines), service)
 
     def _whole(self, lines: Sequence[str]) -> list[Message]:
+        padded = self.supported.keys() if self.quirks.is_padded else self._padded
         try:
-            found = messages(lines, self.bus, self._padded)
+            found = messages(lines, self.bus, padded)
             for message in found:
                 if not self.bus.is_computer(message.ecu):
                     raise BadAnswer(f"{message.ecu:X} is no address of a computer")
@@ -192,9 +211,8 @@ class Vehicle:
     def _foretold(self, request: str) -> int | None:
         """How many frames the answer will have, so that the adapter need not wait for more; None when not known."""
         frames, times = self._counts.get(request, (0, 0))
-        if self._memory.has_frame_count is False or times < _SAME_COUNTS or not 1 <= frames <= 0x0F:
-            return None
-        return frames
+        may_foretell = False not in (self._memory.has_frame_count, self.quirks.has_frame_count)
+        return frames if may_foretell and times >= _SAME_COUNTS and 1 <= frames <= 0x0F else None
 
     def _strike(self, request: str) -> None:
         del self._counts[request]

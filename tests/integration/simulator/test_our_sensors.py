@@ -74,7 +74,7 @@ def test_everything_the_vehicle_offers_is_read(tmp_path: Path, kind: str) -> Non
             rig.offset_s = 60.0  # a minute down the road
             offered = {s.id: s.name for pid in rig.vehicle.kind.pids for s in catalogue().by_pid[pid]}
             often = {s.name: 2.0 for s in catalogue().signals if s.name in offered.values() and s.period_s > 2}
-            obd = ObdSensor(ObdConfig(port=str(rig.port.link), periods_s=often), boot_ms)
+            obd = ObdSensor(ObdConfig(port=str(rig.port.link), periods_s=often, profile="none"), boot_ms)
             gps = GpsSensor(GpsConfig(port=rig.gpsd.port), boot_ms)
             kept = Kept()
             tasks = [asyncio.create_task(obd.run(kept)), asyncio.create_task(gps.run(kept))]

@@ -1,0 +1,33 @@
+"""The shipped profile of the Toyota 4Runner against what such vehicles really answered."""
+
+import csv
+import json
+
+import pytest
+
+from edge.sensors.obd.answer import Bus, messages
+from edge.sensors.obd.maker import maker_data
+from edge.sensors.obd.profile import load_profiles
+from sync_protocol.signals import catalogue
+from tests.support.real_data import require_data
+
+
+@pytest.mark.real_data
+def test_the_oil_temperature_is_the_one_that_was_recorded() -> None:
+    (request,) = load_profiles(None)["toyota_4runner"].requests
+    (value,) = request.values
+    path = require_data("elm327", "obdb-toyota-4runner", "responses.csv")
+    compared = 0
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            expected = json.loads(row["expected_values_json"]).get("4RUNNER_EOT")
+            if not row["command_id"].startswith("7E0.7E8.2151") or expected is None:
+                continue
+            (found,) = messages(row["response_hex"].split("|"), Bus("6"))
+            raw = value.raw(maker_data(request, found.ecu, found.data))
+            if raw is None:
+                assert expected == -40  # byte 0: no sensor
+                continue
+            assert catalogue().by_name["oil_c"].value(raw) == expected
+            compared += 1
+    assert compared > 100
