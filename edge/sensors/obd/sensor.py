@@ -163,7 +163,8 @@ class ObdSensor:
         config, maker = await self._profiles.apply(elm, vehicle, sink)
         measuring = Measuring(config, elm, vehicle, self._memory, self._supply, self._faults, self._clock, maker)
         self._vehicle, self._measuring = vehicle, measuring
-        self._supply.ignition.woke(self._clock())
+        begun_ms = self._clock()
+        self._supply.ignition.woke(begun_ms)
         self._is_left_alone = False
         self._faults.connected()
         # Only a value is a connection: there are adapters that get the first answer through and no other.
@@ -177,6 +178,8 @@ class ObdSensor:
         try:
             reason = await measuring.run(sink)
         finally:
+            if self._clock() - begun_ms >= self._config.retry_max_s * 1000:
+                self._failures = 0  # one that comes and goes is not tried at its pace
             await self._file.save(self._memory)
         self._profiles.ended(elm, sink, is_fruitless=reason == "no_answer" and not measuring.rows)
         return reason
@@ -184,7 +187,6 @@ class ObdSensor:
     def _connected(self, elm: Elm, vehicle: Vehicle, signal_count: int, sink: SensorSink) -> None:
         self._become("open", f"{vehicle.bus.name}, {signal_count} signals")
         self._has_told_connected = True
-        self._failures = 0
         sink.event("obd_connected", self._clock(), {"protocol": vehicle.bus.name, "adapter": elm.identity})
         log.info("obd_connected", protocol=vehicle.bus.name, adapter=elm.identity, signals=signal_count)
 
