@@ -59,6 +59,7 @@ class Elm327:
         self._latency = latency
         self._native = "7" if vehicle.kind.has_29_bit_ids else "6"
         self._last = ""
+        self._typed = 0
         self._memory = "00"
         self._defaults()
 
@@ -85,6 +86,7 @@ class Elm327:
     def respond(self, line: str) -> Reply:
         """Answer a command, or repeat the last one for an empty line. The prompt is part of the answer."""
         command = re.sub(r"[\x00 \t\n]", "", line).upper()
+        self._typed = len(line) + 1  # the line took its time to come, too; its echo ran beside it
         if not command:
             command = self._last
         self._last = command
@@ -103,7 +105,7 @@ class Elm327:
 
     def _finish(self, lines: list[str], delay_s: float, *, is_stoppable: bool = False) -> Reply:
         text = "".join(line + self.line_end for line in lines) + self.line_end + ">"
-        on_line_s = len(text) * 10 / self._latency.baud if self._latency.baud else 0.0
+        on_line_s = (self._typed + len(text)) * 10 / self._latency.baud if self._latency.baud else 0.0
         return Reply(text, delay_s + on_line_s, is_stoppable)
 
     def _setting(self, command: str) -> str:

@@ -243,12 +243,12 @@ def test_latency_is_that_of_a_real_adapter() -> None:
     elm = an_elm(a_vehicle(), "ATE0", "ATS0", "ATSP6", latency=Latency())
     assert elm.respond("010D").delay_s > 1.4  # the first contact
     patient, counted = elm.respond("010D"), elm.respond("010D1")
-    assert patient.delay_s == pytest.approx(0.025 + 0.060 + 9 * 10 / 38400)
-    assert counted.delay_s == pytest.approx(0.025 + 9 * 10 / 38400)
+    assert patient.delay_s == pytest.approx(0.025 + 0.060 + (5 + 9) * 10 / 38400)  # the line typed, and the answer
+    assert counted.delay_s == pytest.approx(0.025 + (6 + 9) * 10 / 38400)
     assert patient.is_stoppable
     assert not elm.respond("ATRV").is_stoppable
     assert elm.respond("015C").delay_s > 0.2
     elm.respond("ATAT0")
     elm.respond("ATST 19")
-    assert elm.respond("010D").delay_s == pytest.approx(0.025 + 0.100 + 9 * 10 / 38400)
+    assert elm.respond("010D").delay_s == pytest.approx(0.025 + 0.100 + (5 + 9) * 10 / 38400)
     assert elm.respond("ATZ").delay_s > 0.5
