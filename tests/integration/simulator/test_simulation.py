@@ -184,7 +184,7 @@ def test_time_runs_as_fast_as_asked(tmp_path: Path) -> None:
         while simulation.clock_s() < 60:
             await asyncio.sleep(0.02)
         rig.advance()
-        assert rig.vehicle.clock_s == pytest.approx(simulation.clock_s(), abs=5)
+        assert rig.vehicle.clock_s == pytest.approx(simulation.clock_s(), abs=30), "0.3 s of a busy machine"
         assert rig.vehicle.distance_m > 50
 
     run(SimulationConfig(directory=tmp_path, vehicles=1, speed_factor=100), work)
