@@ -3,7 +3,7 @@
 The telemetry store keeps one of these to persist, the live hub one to show.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -146,6 +146,12 @@ class LatestTable:
         """Vehicles whose newest value of a signal is of a time after the one and up to the other."""
         times = self._times[: len(self._vehicle), signal_id]
         return [self._vehicle[row] for row in np.flatnonzero((times > after_ms) & (times <= up_to_ms)).tolist()]
+
+    def columns(self, vehicle_ids: Sequence[int], signal_ids: Sequence[int]) -> tuple[Ints, NDArray[np.float64], Ints]:
+        """Of vehicles that are known: (N,) when each was last heard of, (N, S) values and their times, 0 for never."""
+        rows = np.array([self._row_of[v] for v in vehicle_ids], np.int64)
+        at = rows[:, None], np.array(signal_ids, np.int64)[None, :]
+        return np.array([self._ts_ms[row] for row in rows.tolist()], np.int64), self._values[at], self._times[at]
 
     def values_since(self, vehicle_id: int, version: int) -> dict[str, float]:
         """The values that changed after a version, by name; all of them after version 0."""

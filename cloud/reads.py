@@ -12,13 +12,11 @@ from typing import Any, Generic, TypeVar
 
 import duckdb
 import msgspec
-import numpy as np
 
 from cloud.facts import VehicleStatus
 from cloud.fleet.neighbours import DeviceAccount, DeviceBook, EventRow, FleetTotals, Span, VehicleNow
 from cloud.fleet.payloads import FrameTotals, History, LostFrames, Series, StreamLedgerView, Track
 from cloud.http.parameters import EventKey
-from cloud.latest import CELL
 from cloud.live.hub import LiveHub
 from cloud.telemetry import history as past
 from cloud.telemetry import ledger_view
@@ -165,17 +163,14 @@ class LiveReads:
     def newest(self, vehicle_ids: Sequence[int], names: Sequence[str]) -> Mapping[int, VehicleNow]:
         """The newest values of some signals, of those of the vehicles that have ever sent any."""
         seen = [number for number in vehicle_ids if self._is_seen(number)]
-        heads, offsets, data = self._hub.table.packed(seen)
-        cells = np.frombuffer(data, CELL)
-        by_id = {catalogue().by_name[name].id: name for name in names}
-        at = np.flatnonzero(np.isin(cells["signal"], list(by_id)))
-        cells = cells[at]
-        owners = np.searchsorted(offsets, at * CELL.itemsize, side="right") - 1
-        values: list[dict[str, tuple[float, int]]] = [{} for _ in seen]
-        columns = (owners.tolist(), cells["signal"].tolist(), cells["value"].tolist(), cells["ts_ms"].tolist())
-        for owner, signal, value, ts_ms in zip(*columns, strict=True):
-            values[owner][by_id[signal]] = (value, ts_ms)
-        return {head.vehicle_id: VehicleNow(head.ts_ms, own) for head, own in zip(heads, values, strict=True)}
+        heard, values, times = self._hub.table.columns(seen, [catalogue().by_name[name].id for name in names])
+        rows = zip(seen, heard.tolist(), values.tolist(), times.tolist(), strict=True)
+        return {
+            number: VehicleNow(
+                ts_ms, {name: (v, at) for name, v, at in zip(names, its_values, its_times, strict=True) if at}
+            )
+            for number, ts_ms, its_values, its_times in rows
+        }
 
     def status(self, vehicle_id: int) -> VehicleStatus:
         """What a vehicle does now."""

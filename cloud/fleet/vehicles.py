@@ -1,6 +1,6 @@
 """Vehicles as pages show them: what the database knows, joined with the newest values in memory."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ from sync_protocol.signals import catalogue
 # The values that a list shows beside a vehicle's name.
 LIST_SIGNALS = ("speed_kmh", "engine_rpm", "fuel_level_pct", "coolant_c", "battery_v")
 POSITION_SIGNALS = ("lat_deg", "lon_deg", "heading_deg", "gps_speed_kmh")
+_HOLDS_MS = {name: holds_ms(name) for name in (*LIST_SIGNALS, *POSITION_SIGNALS)}
+_BESIDE_MS = 15_000
 # Beyond so many vehicles a scan of what stands open beats a list of ids.
 _LISTED = 500
 UNKNOWN = State("unknown", None)
@@ -107,6 +109,7 @@ def summary(
     """Join one vehicle's record with those of its newest values that still hold."""
     vehicle = known.vehicle
     last_seen = None if live is None else utc(live.ts_ms)
+    now_ms = now.timestamp() * 1000
     return VehicleSummary(
         id=vehicle.id,
         name=vehicle.name,
@@ -118,37 +121,42 @@ def summary(
         device_id=device,
         state=state_now(known.state, status, last_seen),
         last_seen=last_seen,
-        position=None if live is None else position(live, now),
-        values={} if live is None else {name: read[0] for name, read in holding(live, LIST_SIGNALS, now)},
+        position=None if live is None else position(live, now_ms),
+        values={} if live is None else holding(live, now_ms),
         fault_count=known.faults,
     )
 
 
-def holding(live: VehicleNow, names: Iterable[str], now: datetime) -> Iterator[tuple[str, tuple[float, int]]]:
-    """Those of some values that are not older than their signal stays true, plus the period of a frame.
+def holding(live: VehicleNow, now_ms: float) -> dict[str, float]:
+    """Those of a list's values that are not older than their signal stays true, plus the period of a frame.
 
     A parked vehicle has no speed: the last one that it sent is long over.
     """
-    now_ms = now.timestamp() * 1000
-    for name in names:
-        read = live.values.get(name)
-        if read is not None and now_ms - read[1] <= holds_ms(name):
-            yield name, read
+    values = live.values
+    return {
+        name: read[0]
+        for name in LIST_SIGNALS
+        if (read := values.get(name)) is not None and now_ms - read[1] <= _HOLDS_MS[name]
+    }
 
 
-def position(live: VehicleNow, now: datetime) -> Position | None:
+def position(live: VehicleNow, now_ms: float) -> Position | None:
     """The newest fix among the newest values; it stays where the vehicle was seen last, its speed does not."""
-    lat, lon = live.values.get("lat_deg"), live.values.get("lon_deg")
+    values = live.values
+    lat, lon = values.get("lat_deg"), values.get("lon_deg")
     if lat is None or lon is None:
         return None
-
-    def beside(name: str) -> float | None:
-        """A value of about the fix's own time; an older heading points somewhere else."""
-        found = live.values.get(name)
-        return found[0] if found is not None and abs(found[1] - lat[1]) <= 15_000 else None
-
-    speeds = [name for name, _ in holding(live, ("speed_kmh", "gps_speed_kmh"), now) if beside(name) is not None]
-    return Position(lat[0], lon[0], beside("heading_deg"), beside(speeds[0]) if speeds else None, utc(lat[1]))
+    # Beside a fix stands what was read at about its own time; an older heading points somewhere else.
+    fix_ms = lat[1]
+    heading = values.get("heading_deg")
+    heading_deg = heading[0] if heading is not None and abs(heading[1] - fix_ms) <= _BESIDE_MS else None
+    speed_kmh = None
+    for name in ("speed_kmh", "gps_speed_kmh"):
+        read = values.get(name)
+        if read is not None and now_ms - read[1] <= _HOLDS_MS[name] and abs(read[1] - fix_ms) <= _BESIDE_MS:
+            speed_kmh = read[0]
+            break
+    return Position(lat[0], lon[0], heading_deg, speed_kmh, utc(fix_ms))
 
 
 def current_values(vehicle_id: int, live: VehicleNow | None, now: datetime) -> CurrentValues:

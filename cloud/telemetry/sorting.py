@@ -1,8 +1,8 @@
 """Closed slices of rows are sorted by vehicle and time, so that a question about one vehicle reads few row groups.
 
 Rows arrive fleet-wide: a vehicle's hour as it came touches every row group of that hour. So ten minutes are sorted
-soon after they are over, and again by the hour once late rows have come; the minutes' tier by the day. A turn is
-bounded in rows, since it holds up commits; a slice with more takes several, some vehicles each.
+soon after they are over, and again by the hour once late rows have come; the minutes' tier by the hour, then the day.
+A turn is bounded in rows, since it holds up commits; a slice with more takes several, some vehicles each.
 """
 
 from bisect import bisect_right
@@ -36,7 +36,8 @@ _LATE = timedelta(hours=36)
 LEVELS = (
     Level("sorted_fresh", "tel", "ts", timedelta(minutes=10), timedelta(minutes=15), 250_000, _LATE),
     Level("sorted_before", "tel", "ts", timedelta(hours=1), _LATE, 250_000),
-    Level("sorted_minutes", "tel_1m", "bucket", timedelta(days=1), _LATE, 80_000),
+    Level("sorted_minutes", "tel_1m", "bucket", timedelta(days=1), _LATE, 40_000),
+    Level("sorted_fresh_minutes", "tel_1m", "bucket", timedelta(hours=1), timedelta(minutes=15), 40_000, _LATE),
 )
 
 

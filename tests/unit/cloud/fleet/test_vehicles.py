@@ -41,12 +41,12 @@ def test_what_it_does_and_since_when() -> None:
 
 
 def test_a_position_takes_only_what_belongs_to_it() -> None:
-    fix = position(live(lat_deg=(47.1, 60), lon_deg=(9.5, 60), heading_deg=(90, 300), gps_speed_kmh=(33, 60)), NOW)
+    fix = position(live(lat_deg=(47.1, 60), lon_deg=(9.5, 60), heading_deg=(90, 300), gps_speed_kmh=(33, 60)), NOW_MS)
     assert fix is not None
     assert (fix.lat_deg, fix.heading_deg, fix.speed_kmh) == (47.1, None, None)
     assert fix.ts == NOW - timedelta(seconds=60)
-    assert position(live(lat_deg=(47.1, 60)), NOW) is None
-    fix = position(live(lat_deg=(47.1, 5), lon_deg=(9.5, 5), gps_speed_kmh=(33, 5), speed_kmh=(31, 16)), NOW)
+    assert position(live(lat_deg=(47.1, 60)), NOW_MS) is None
+    fix = position(live(lat_deg=(47.1, 5), lon_deg=(9.5, 5), gps_speed_kmh=(33, 5), speed_kmh=(31, 16)), NOW_MS)
     assert fix is not None
     assert fix.speed_kmh == 33
 
