@@ -1,11 +1,14 @@
 """`milepost replay`: run a recording through the agent's own sensors and sampler, and look at what comes out."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+import logging
 from pathlib import Path
 
 import click
 import msgspec
+import structlog
 
 from edge.commands.loading import load as load_config
 from edge.commands.run import run_agent
@@ -63,7 +66,8 @@ def command(
             raise click.UsageError(f"{recording} holds rows only: there are no bytes to check them by")
         _print(frames_of(recording), as_json)
         return
-    played = play(recorded, speed=speed or 0.0, is_strict=strict, tell=_tell if speed and not as_json else None)
+    with _quiet():
+        played = play(recorded, speed=speed or 0.0, is_strict=strict, tell=_tell if speed and not as_json else None)
     if not is_checked:
         _print(_described(raw_frames_of(recorded, again(recorded, played))), as_json)
         _print_departures(played)
@@ -75,6 +79,17 @@ def command(
         _print_report(report, recorded)
     if report.differences:
         raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What sensors log of a drive long past is no news."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def frames_of(recording: Path) -> list[PlayedFrame]:

@@ -40,11 +40,18 @@ class Script:
     ) -> None:
         """`ahead`: lines arrive by themselves, so that clock reads of later ones may be due before they are taken."""
         self._name = name
-        self._lines: Sequence[WireLine] = lines
         self._differences = differences
         self._ahead = ahead
         self._at = 0
-        self._reads = deque((i, int(line.t) + read) for i, line in enumerate(lines) for read in line.now)
+        self._lines: list[WireLine] = []
+        self._reads: deque[tuple[int, int]] = deque()
+        has_guest = False
+        for line in lines:
+            self._reads += ((len(self._lines), int(line.t) + read_ms) for read_ms in line.now)
+            if line.dir == "tx":
+                has_guest = line.is_guest
+            if not (has_guest and line.dir in ("tx", "rx", "silent")):
+                self._lines.append(line)
         self._last_ms = 0
 
     @property

@@ -17,8 +17,9 @@ The first line is the header, `{"type":"milepost_recording","version":1,...}`. T
     {"type":"frame","t":81240010,"crc":3735928559,"samples":214,"events":1}    a frame was closed
 
 `data` is bytes as Latin-1. Other directions are `open`, `refused`, `silent` (a deadline has passed), `lost`, `close`,
-`end`. `now` is what the sensor read from its clock since its line before, as differences to `t` rounded down. `crc` is
-the CRC-32 of the frame, uncompressed, as the `n`th of stream zero and boot 1, `n` counting from 1.
+`end`. `now` is what the sensor read from its clock since its line before, as differences to `t` rounded down.
+`is_guest` is set where somebody else used the connection, as `milepost dtc` does. `crc` is the CRC-32 of the frame,
+uncompressed, as the `n`th of stream zero and boot 1, `n` counting from 1.
 
 A name that ends in `.gz` is compressed. Readers skip types and fields that they do not know, and a last line that was
 cut off by a power failure. Raw integers mean what the catalogue says, whose ids never change their meaning.
@@ -113,6 +114,7 @@ class WireLine(msgspec.Struct, frozen=True, omit_defaults=True):
     data: str = ""
     note: str = ""
     now: tuple[int, ...] = ()
+    is_guest: bool = False
 
     @property
     def content(self) -> bytes:

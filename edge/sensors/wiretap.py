@@ -29,6 +29,7 @@ class Wiretap:
         self._clock = clock
         self._precise_ms = precise_ms
         self._reads: list[int] = []
+        self._owner: asyncio.Task[object] | None = None
         self.recorder: Recorder | None = None
 
     def clock(self) -> int:
@@ -45,7 +46,8 @@ class Wiretap:
         at_ms = self._precise_ms()
         now = tuple(read_ms - int(at_ms) for read_ms in self._reads)
         self._reads.clear()
-        self.recorder.write(self._line(at_ms, direction, data.decode("latin-1"), note, now))
+        is_guest = direction in ("tx", "silent") and asyncio.current_task() is not self._owner
+        self.recorder.write(self._line(at_ms, direction, data.decode("latin-1"), note, now, is_guest))
 
     def end(self) -> None:
         """Stop listening."""
@@ -67,7 +69,8 @@ class BusWiretap(Wiretap):
         self._open_port = open_port
 
     async def open(self, url: str, baud: int, deadline_s: float) -> Port:
-        """As `Port.open`."""
+        """As `Port.open`. The task that opens is the sensor's own; others that use the port are its guests."""
+        self._owner = asyncio.current_task()
         try:
             port = await self._open_port(url, baud, deadline_s)
         except AdapterLost as err:
@@ -112,6 +115,7 @@ class GpsWiretap(Wiretap):
 
     async def open(self, host: str, port: int) -> GpsdStream:
         """As `TcpStream.open`."""
+        self._owner = asyncio.current_task()
         try:
             stream = await self._open_stream(host, port)
         except OSError as err:

@@ -9,6 +9,7 @@ from edge.replay.player import load, play
 from edge.sampling.config import SamplingConfig
 from edge.sensors.gps import GpsConfig
 from edge.sensors.obd.config import ObdConfig
+from edge.sensors.obd.sensor import ObdSensor
 from edge.sensors.recording import BusLine, GpsLine, read_recording
 from edge.simulator.control import execute
 from edge.simulator.elm327 import Latency
@@ -47,7 +48,10 @@ async def drive(path: Path, folder: Path) -> list[bytes]:
             await until(lambda: obd.state().link == "open" and gps.state().link == "open", 20, "both")
             rig.vehicle.troubles.stored = ["P0420"]
             agent.tap.watch(3)
-            await asyncio.sleep(3)
+            assert isinstance(obd, ObdSensor)
+            await asyncio.sleep(1.5)
+            assert await obd.read_vin() == rig.vehicle.vin  # somebody else asks through the sensor's port
+            await asyncio.sleep(1.5)
             execute(simulation, f"{rig.name} mute")
             await until(lambda: obd.state().link == "failing", 20, "silence to be noticed")
             execute(simulation, f"{rig.name} unmute")
@@ -74,6 +78,7 @@ def test_the_same_at_any_speed(tmp_path: Path) -> None:
         "open", "tx", "rx", "silent", "lost", "refused", "close", "end",
     }  # fmt: skip
     assert {line.dir for line in lines if isinstance(line, GpsLine)} >= {"open", "tx", "rx", "refused", "close"}
+    assert any(line.is_guest for line in lines if isinstance(line, BusLine))
     for speed in (0, 20):
         played = play(recorded, speed=speed, is_strict=True)
         report = check(recorded, played)
