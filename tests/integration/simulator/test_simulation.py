@@ -183,8 +183,9 @@ def test_time_runs_as_fast_as_asked(tmp_path: Path) -> None:
         rig = simulation.rigs[0]
         while simulation.clock_s() < 60:
             await asyncio.sleep(0.02)
+        before_s = simulation.clock_s()
         rig.advance()
-        assert rig.vehicle.clock_s == pytest.approx(simulation.clock_s(), abs=30), "0.3 s of a busy machine"
+        assert before_s - 1 <= rig.vehicle.clock_s <= simulation.clock_s()
         assert rig.vehicle.distance_m > 50
 
     run(SimulationConfig(directory=tmp_path, vehicles=1, speed_factor=100), work)
