@@ -170,9 +170,14 @@ class DeriveEngine:
         return work
 
     def _out_of_patience(self, cursor: DeviceCursor) -> Position | None:
-        if cursor.waits is None or self._clock_us() - cursor.waits[1] < self._config.gap_patience_s * 1e6:
+        if cursor.waits is None:
             return None
-        return cursor.waits[0]
+        gap, since_us = cursor.waits
+        now_us = self._clock_us()
+        if now_us < since_us:  # the clock was set back: waiting begins anew, instead of lasting as long again
+            cursor.waits = (gap, now_us)
+            return None
+        return gap if now_us - since_us >= self._config.gap_patience_s * 1e6 else None
 
     def _apply(self, session: Session, work: Sequence["_Work"]) -> None:
         """In the relational writer's thread and transaction."""

@@ -163,10 +163,10 @@ class Book:
         self._next_no = max(self._next_no, row.stream_no + 1)
         return entry
 
-    def saw(self, entry: StreamEntry, now_us: int) -> None:
-        """A sign of life of a stream; written down at most once a minute."""
-        entry.last_seen_us = max(entry.last_seen_us, now_us)
-        if entry.last_seen_us - entry.saved_seen_us > _SEEN_EVERY_US:
+    def saw(self, entry: StreamEntry, seen_us: int, now_us: int) -> None:
+        """A sign of life of a stream; at most once a minute written down. Never in the future: clocks step."""
+        entry.last_seen_us = min(max(entry.last_seen_us, seen_us), now_us)
+        if abs(entry.last_seen_us - entry.saved_seen_us) > _SEEN_EVERY_US:
             entry.saved_seen_us = entry.last_seen_us
             self.changed[entry.no] = entry
 

@@ -130,7 +130,7 @@ class Filer:
         if seq < highest or self.book.of_device(device.id)[-1] is not entry:
             place = (entry.no, seq)
             self.pending.late[device.id] = min(place, self.pending.late.get(device.id, place))
-        self.book.saw(entry, message.received_us)
+        self.book.saw(entry, message.received_us, self._clock_us())
         if header.boot not in entry.boots:
             entry.boots.add(header.boot)
             self.pending.boots.append((entry.no, header.boot, seq, message.received_us))
@@ -155,13 +155,13 @@ class Filer:
 
     def _entry(self, device: DeviceRef, stream_id: bytes, message: Message) -> StreamEntry | None:
         """The stream of a frame within the device's limits, opened when it is new."""
-        exceeded = self._limits.frame(device.id, self._clock_us())
+        exceeded = self._limits.frame(device.id)
         if exceeded is not None:
             self._refuse(device, "frame_rate", exceeded, message.received_us)
             return None
         entry = self.book.find(stream_id)
         if entry is None:
-            exceeded = self._limits.new_stream(device.id, self._clock_us())
+            exceeded = self._limits.new_stream(device.id)
             if exceeded is not None:
                 self._refuse(device, "new_streams", exceeded, message.received_us)
                 return None
@@ -226,7 +226,9 @@ class Filer:
             self._set_aside(device, None, None, message, "bad_hello", str(err))
             self.counters.quarantined += 1
             return
-        refused = apply_hello(self.book, self._limits, device, hello, message.received_us)
+        refused = apply_hello(
+            self.book, self._limits, device, hello, received_us=message.received_us, now_us=self._clock_us()
+        )
         for detail in refused:
             self.pending.alerts[device.id, "new_streams"] = AlertRow(device, "new_streams", detail, message.received_us)
         self._registry.hello(device, hello)

@@ -7,7 +7,9 @@ from sync_protocol.ledger import Ranges
 from sync_protocol.messages import Gap, Hello, HelloAnswer, StreamAnswer, StreamState
 
 
-def apply_hello(book: Book, limits: Limits, device: DeviceRef, hello: Hello, now_us: int) -> list[str]:
+def apply_hello(
+    book: Book, limits: Limits, device: DeviceRef, hello: Hello, *, received_us: int, now_us: int
+) -> list[str]:
     """File what the device says about its streams. Returns the limits it ran into.
 
     It was published after everything the device sent before, so a frame that is neither here nor held there is lost.
@@ -17,15 +19,15 @@ def apply_hello(book: Book, limits: Limits, device: DeviceRef, hello: Hello, now
     for state in hello.streams:
         entry = book.find(state.stream_id)
         if entry is None:
-            exceeded = limits.new_stream(device.id, now_us)
+            exceeded = limits.new_stream(device.id)
             if exceeded is not None:
                 refused.append(exceeded)
                 continue
-            entry = book.open(device, state.stream_id, now_us)
+            entry = book.open(device, state.stream_id, received_us)
         if entry.device_id != device.id:
             continue
         named.add(entry.no)
-        book.saw(entry, now_us)
+        book.saw(entry, received_us, now_us)
         book.activate(entry, state.is_active)
         _apply_stream(book, entry, state)
     for entry in book.of_device(device.id):

@@ -63,12 +63,18 @@ class Pipeline:
     """Turns messages into batches."""
 
     def __init__(
-        self, config: LimitsConfig, registry: Registry, writer: TelemetryWriter, clock_us: Callable[[], int]
+        self,
+        config: LimitsConfig,
+        registry: Registry,
+        writer: TelemetryWriter,
+        clock_us: Callable[[], int],
+        passed_us: Callable[[], int],
     ) -> None:
+        """`clock_us` gives UTC, for the answers to hellos; `passed_us` a clock that never steps, for the limits."""
         self.counters = IngestCounters()
         self._registry = registry
         self._writer = writer
-        self._filer = Filer(Limits(config), registry, writer, self.counters, clock_us)
+        self._filer = Filer(Limits(config, passed_us), registry, writer, self.counters, clock_us)
         self._devices: dict[str, DeviceRef] = {}
         self._new_batch()
 

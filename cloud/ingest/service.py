@@ -41,6 +41,10 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
+def _passed_us() -> int:
+    return time.monotonic_ns() // 1000
+
+
 def parts(messages: Sequence[Message], most_frames: int) -> Iterator[tuple[list[Message], bool]]:
     """Cut where the frames, those in bundles too, get to be so many, or their samples more than a commit shall have.
 
@@ -69,6 +73,7 @@ class Ingest:
         registry: Registry,
         writer: TelemetryWriter,
         *,
+        clock_us: Callable[[], int] = _now_us,
         on_live: Callable[[LiveUpdate], None] = lambda _update: None,
         on_commit: Callable[[frozenset[int], bool], None] = lambda _device_ids, _has_rewinds: None,
     ) -> None:
@@ -81,7 +86,7 @@ class Ingest:
         self._client: Client | None = None
         self._under_way: asyncio.Queue[tuple[Committing, str]] = asyncio.Queue(_COMMITS_UNDER_WAY)
         self._injected: list[Message] = []
-        self.pipeline = Pipeline(config.limits, registry, writer, _now_us)
+        self.pipeline = Pipeline(config.limits, registry, writer, clock_us, _passed_us)
         self.lag_s = 0.0
         self.is_ready = asyncio.Event()
 

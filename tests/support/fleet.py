@@ -223,7 +223,9 @@ class LocalPlane:
         self.store.open()
         self.writer = TelemetryWriter(self.store, self.registry)
         self.writer.load()
-        self.pipeline = Pipeline(self.limits, self.registry, self.writer, lambda: self.received_us)
+        self.pipeline = Pipeline(
+            self.limits, self.registry, self.writer, lambda: self.received_us, lambda: self.received_us
+        )
         self.pipeline.book.load(*self.store.read_sync(load_ledger))
 
     def take(self, datas: Sequence[bytes], device: str = "van-1") -> LiveUpdate:

@@ -204,6 +204,24 @@ def test_a_gap_holds_until_it_is_settled(tmp_path: Path, frames: dict[int, bytes
     derived.close()
 
 
+def test_a_clock_set_back_by_ten_years_prolongs_no_gap_by_ten_years(tmp_path: Path, frames: dict[int, bytes]) -> None:
+    ten_years_us = 10 * 365 * 86_400_000_000
+    derived = Derived(tmp_path / "gap", gap_patience_s=100)
+    derived.clock_us = ten_years_us
+    derived.plane.feed([frames[seq] for seq in (*range(1, 31), *range(40, 61))])
+    derived.follow()
+    derived.start()
+    for derived.clock_us in (0, 99_000_000):
+        derived.plane.news.append((frozenset({1}), False))
+        derived.follow()
+        assert derived.engine.frames == 0
+    derived.clock_us = 101_000_000
+    derived.plane.news.append((frozenset({1}), False))
+    derived.follow()
+    assert derived.engine.frames == 21
+    derived.close()
+
+
 def test_frames_without_time_wait(derived: Derived, frames: dict[int, bytes]) -> None:
     derived.plane.feed([frames[seq] for seq in range(2, 11)])
     hello = Hello("test", 1, 5, (StreamState(STREAM, False, 400, (), tuple((s, s) for s in range(11, 401))),))
