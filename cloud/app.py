@@ -27,6 +27,7 @@ from cloud.config import CloudConfig
 from cloud.db import migrate
 from cloud.db.engine import Database
 from cloud.db.scope import TenantDatabase
+from cloud.deployment import check_deployment
 from cloud.derive.engine import DeriveEngine
 from cloud.fleet import device_routes, history_routes, pull_routes, routes
 from cloud.fleet.cursors import Cursors
@@ -37,7 +38,7 @@ from cloud.fleet.service import Fleet
 from cloud.fleet.step import FaultStep, VehicleStateStep
 from cloud.http import live_socket
 from cloud.http.api import make_api
-from cloud.http.guard import Guard, HttpMetrics, check_listen
+from cloud.http.guard import Guard, HttpMetrics
 from cloud.http.listener import Listener, bind_tcp, bind_unix
 from cloud.http.live_socket import LiveAccess
 from cloud.http.web_app import WebApp
@@ -82,7 +83,7 @@ class Cloud:
         self.url = ""
         self._lock: IO[str] | None = None
         self.db = Database(database_url(config))
-        self.registry = FleetRegistry(self.db, config.registry)
+        self.registry = FleetRegistry(self.db, config.registry, is_demo=config.demo)
         self.store = TelemetryStore(config.data_dir / "telemetry.duckdb", config.telemetry)
         self.writer = TelemetryWriter(self.store, self.registry)
         self.broker = Broker(config.nats, config.data_dir / "nats")
@@ -120,7 +121,11 @@ class Cloud:
         self.store.open()
 
     def open(self) -> None:
-        """Open the stores, read what the stages need, start the broker. Call in the main thread."""
+        """Open the stores, read what the stages need, start the broker. Call in the main thread.
+
+        `ConfigError` unless this is a demo or has an identity.
+        """
+        check_deployment(self.config)
         self.open_stores()
         self.writer.load()
         self.ingest.pipeline.book.load(*self.store.read_sync(load_ledger))
@@ -156,7 +161,6 @@ class Cloud:
     async def serve(self, stop: asyncio.Event) -> None:
         """Run everything until `stop` is set."""
         listen = self.config.listen
-        check_listen(listen.host)
         tcp = bind_tcp(listen.host, listen.port)
         host, port = tcp.getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -270,7 +274,7 @@ def lock_directory(data_dir: Path) -> IO[str]:
 
 async def serve(config: CloudConfig) -> None:
     """Run the service until SIGTERM or SIGINT."""
-    check_listen(config.listen.host)
+    check_deployment(config)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -87,12 +87,14 @@ def main(ctx: click.Context, path: Path | None, data_dir: Path | None, log_level
 @click.option(
     "--port", type=click.IntRange(0, 65_535), help="Instead of the configuration's listen.port; 0: a free one."
 )
+@click.option("--demo", is_flag=True, help="Open to everybody on this machine: no log-in, no enrolment.")
 @click.pass_obj
-def serve(settings: Settings, port: int | None) -> None:
+def serve(settings: Settings, port: int | None, demo: bool) -> None:
     """Run the service: broker, ingest, store, API and web app in one process."""
     from cloud import app
 
     config = settings.load()
+    config = msgspec.structs.replace(config, demo=config.demo or demo)
     if port is not None:
         config = msgspec.structs.replace(config, listen=msgspec.structs.replace(config.listen, port=port))
     configure_logs(settings.level)
@@ -248,10 +250,10 @@ def config_group() -> None:
 @click.pass_obj
 def config_check(settings: Settings, as_json: bool) -> None:
     """Check the configuration and show what is in force."""
-    from cloud.http.guard import check_listen
+    from cloud.deployment import check_demo
 
     config = settings.load()
-    check_listen(config.listen.host)
+    check_demo(config)
     plain = msgspec.to_builtins(config, enc_hook=str)
     _show(plain, as_json, json.dumps(plain, indent=2))
 

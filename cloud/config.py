@@ -64,9 +64,8 @@ class DeriveConfig(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class RegistryConfig(msgspec.Struct, forbid_unknown_fields=True):
-    """Who may send. Enrolment comes later: until then devices of the demo tenant register themselves."""
+    """The tenant of the demo, whose devices are registered on sight."""
 
-    auto_register: bool = True
     tenant: str = "demo"
 
 
@@ -86,6 +85,8 @@ class ListenConfig(msgspec.Struct, forbid_unknown_fields=True):
 class CloudConfig(msgspec.Struct, forbid_unknown_fields=True):
     """Everything the cloud service can be told."""
 
+    demo: bool = False
+    """Open to everybody on this machine: no log-in, devices are registered on sight, loopback only."""
     data_dir: Path = Path("milepost-data")
     listen: ListenConfig = msgspec.field(default_factory=ListenConfig)
     nats: NatsConfig = msgspec.field(default_factory=NatsConfig)

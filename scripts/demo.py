@@ -143,7 +143,7 @@ def run(demo: Demo, options: argparse.Namespace, simulator: Path) -> None:
     (cloud / "nats" / "url").unlink(missing_ok=True)
     url = f"http://127.0.0.1:{options.port}"
     demo.start(
-        "cloud", ["cloud.cli", "--data-dir", str(cloud), "serve", "--port", str(options.port)],
+        "cloud", ["cloud.cli", "--data-dir", str(cloud), "serve", "--demo", "--port", str(options.port)],
         {"MILEPOST__NATS__PORT": "0"},
     )  # fmt: skip
     faults = ["--fault", FAULT] if options.vehicles > 1 else []

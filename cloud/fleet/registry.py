@@ -28,8 +28,9 @@ class FleetRegistry:
     Every method may be called from any thread.
     """
 
-    def __init__(self, db: Database, config: RegistryConfig) -> None:
+    def __init__(self, db: Database, config: RegistryConfig, *, is_demo: bool) -> None:
         self._db = db
+        self._is_demo = is_demo
         self._config = config
         self._lock = Lock()
         self._tenants: dict[str, int] = {}
@@ -66,14 +67,14 @@ class FleetRegistry:
         log.info("registry_loaded", tenants=len(self._tenants), devices=len(self._by_id))
 
     def device(self, tenant: str, name: str) -> DeviceRef | None:
-        """The device behind a subject; one of the demo tenant is registered on sight when the configuration says so."""
+        """The device behind a subject; in a demo one of the demo tenant is registered on sight."""
         if (tenant, name) not in self._by_name:
             self.meet([(tenant, name)])
         return self._by_name.get((tenant, name))
 
     def meet(self, names: Sequence[tuple[str, str]]) -> None:
-        """Register all of these (tenant, device) that are new and may register on sight, in one transaction."""
-        if not self._config.auto_register:
+        """Register all of these (tenant, device) that are new, in one transaction; only in a demo."""
+        if not self._is_demo:
             return
         with self._lock:
             asked = dict.fromkeys(name for tenant, name in names if tenant == self._config.tenant)

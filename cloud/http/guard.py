@@ -16,7 +16,6 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 import structlog
 
 from cloud.http.problem import MEDIA_TYPE, Problem
-from sync_protocol.errors import ConfigError
 
 HEADERS = (
     (
@@ -44,15 +43,6 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def check_listen(host: str) -> None:
-    """Refuse to listen beyond loopback: there is no log-in yet."""
-    if not is_loopback(host):
-        raise ConfigError(
-            f"$.listen.host: expected a loopback address such as 127.0.0.1, got {host!r}: "
-            "there is no log-in yet, so the service serves this machine only"
-        )
 
 
 class HttpMetrics:

@@ -25,7 +25,8 @@ class CloudProcess:
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
-        self._settings = {"MILEPOST__NATS__PORT": "0", "MILEPOST__NATS__DISK_RESERVE_BYTES": "0", **settings}
+        quiet = {"MILEPOST__DEMO": "true", "MILEPOST__NATS__PORT": "0", "MILEPOST__NATS__DISK_RESERVE_BYTES": "0"}
+        self._settings = quiet | settings
         self._process: subprocess.Popen[bytes] | None = None
         self.status: Status | None = None
         data_dir.mkdir(parents=True, exist_ok=True)

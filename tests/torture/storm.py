@@ -117,7 +117,7 @@ class Storm:
             self.broker = await stack.enter_async_context(BrokerProcess(self.directory / "nats"))
             self.cloud = Program(
                 "cloud", self.directory,
-                ["cloud.cli", "--data-dir", str(self.directory / "cloud"), "serve", "--port", "0"],
+                ["cloud.cli", "--data-dir", str(self.directory / "cloud"), "serve", "--demo", "--port", "0"],
                 {"MILEPOST__NATS__URL": self.broker.url, "MILEPOST__NATS__DISK_RESERVE_BYTES": "0",
                  "MILEPOST__INGEST__ACK_DELAY_S": "0.2"},
             )  # fmt: skip

@@ -135,4 +135,11 @@ def test_listening_beyond_this_machine_is_refused(tmp_path: Path) -> None:
     process = CloudProcess(tmp_path / "d", MILEPOST__LISTEN__HOST="0.0.0.0")
     refused = process.command("serve")
     assert refused.exit_code == 78
-    assert "there is no log-in yet" in refused.stderr
+    assert "a demo has no log-in and serves this machine only" in refused.stderr
+
+
+def test_without_identity_only_a_demo_is_served(tmp_path: Path) -> None:
+    refused = CloudProcess(tmp_path / "d", MILEPOST__DEMO="false").command("serve")
+    assert refused.exit_code == 78
+    assert "`milepost-cloud init`" in refused.stderr
+    assert "`milepost-cloud serve --demo`" in refused.stderr

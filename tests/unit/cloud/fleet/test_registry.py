@@ -28,8 +28,8 @@ def db(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
-def loaded(db: Database, *, auto_register: bool = True) -> FleetRegistry:
-    registry = FleetRegistry(db, RegistryConfig(auto_register=auto_register))
+def loaded(db: Database, *, is_demo: bool = True) -> FleetRegistry:
+    registry = FleetRegistry(db, RegistryConfig(), is_demo=is_demo)
     registry.load()
     return registry
 
@@ -47,7 +47,7 @@ def test_a_device_registers_on_sight_with_a_vehicle(db: Database) -> None:
 
 def test_memory_and_a_fresh_load_agree(db: Database) -> None:
     first = loaded(db).device("demo", "van-01")
-    again = loaded(db, auto_register=False)
+    again = loaded(db, is_demo=False)
     assert again.device("demo", "van-01") == first
     assert first is not None
     assert again.vehicle_of(first.id) == again.vehicle_at(first.id, CHANGE_US)
@@ -67,7 +67,7 @@ def test_many_devices_met_at_once_cost_one_transaction(db: Database) -> None:
     for device in met:
         assert device is not None
         assert loaded_vehicle(db, registry.vehicle_of(device.id)) == device.name
-    again = loaded(db, auto_register=False)
+    again = loaded(db, is_demo=False)
     assert [again.device("demo", name) for _, name in names] == met
     assert again.device("other", "van-000") is None
 
@@ -78,7 +78,7 @@ def loaded_vehicle(db: Database, vehicle_id: int | None) -> str:
 
 def test_strangers_are_not_let_in(db: Database) -> None:
     assert loaded(db).device("other", "van-01") is None
-    assert loaded(db, auto_register=False).device("demo", "van-01") is None
+    assert loaded(db, is_demo=False).device("demo", "van-01") is None
 
 
 def test_many_threads_register_one_device_once(db: Database) -> None:
