@@ -38,6 +38,7 @@ class Elm:
         self._last_v = 0.0
         self._is_tuned = False
         self._addressed: str | None = None
+        self.took_s = 0.0  # the last exchange, without the wait for its turn
         self.identity = ""
         self.has_voltage = True
         self.home: str | None = None  # the computer that is asked when none is named; None: all of them
@@ -62,7 +63,11 @@ class Elm:
         async with self._lock:
             if not command.startswith("AT"):
                 await self._address(to or self.home)
-            return await self._exchange(command, may_search=may_search)
+            begun_s = asyncio.get_running_loop().time()
+            try:
+                return await self._exchange(command, may_search=may_search)
+            finally:
+                self.took_s = asyncio.get_running_loop().time() - begun_s
 
     async def request(self, command: str, *, may_search: bool = False, to: str | None = None) -> list[str]:
         """As `ask`, for a question to the vehicle: the lines that carry data, or the error that the text stands for."""

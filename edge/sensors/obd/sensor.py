@@ -8,9 +8,10 @@ import random
 import structlog
 
 from edge.sensors.base import Fact, LinkState, SensorSink, SensorState
+from edge.sensors.obd.adapter import open_adapter
 from edge.sensors.obd.config import ObdConfig
 from edge.sensors.obd.elm import Elm
-from edge.sensors.obd.errors import AdapterLost, ObdError
+from edge.sensors.obd.errors import ObdError
 from edge.sensors.obd.faults import DtcReport, FaultWatch, read_report
 from edge.sensors.obd.measure import Measuring
 from edge.sensors.obd.memory import MemoryFile
@@ -21,8 +22,6 @@ from edge.sensors.obd.supply import Supply
 from edge.sensors.obd.vehicle import Vehicle
 
 log = structlog.get_logger(__name__)
-
-_BAUDS = (38_400, 115_200, 9_600, 230_400, 57_600)
 
 
 class ObdSensor:
@@ -124,31 +123,11 @@ class ObdSensor:
             await port.close()
 
     async def _open(self) -> tuple[Port, Elm]:
-        config, memory = self._config, self._memory
         if self._link != "failing":
-            self._become("opening", f"opening {config.port}")
-        bauds = (config.baud,) if config.baud else tuple(dict.fromkeys((memory.baud or _BAUDS[0], *_BAUDS)))
-        if "://" in config.port:
-            bauds = bauds[:1]
-        error: ObdError = AdapterLost("no speed to try")
-        for baud in bauds:
-            port = await self._open_port(config.port, baud, config.open_deadline_s)
-            try:
-                elm = await Elm.start(port, config.deadline_s, config.search_deadline_s)
-            except ObdError as err:
-                await port.close()
-                if isinstance(err, AdapterLost):
-                    raise
-                error = err
-            except asyncio.CancelledError:
-                await port.close()
-                raise
-            else:
-                memory.baud = baud
-                memory.know_adapter(elm.identity)
-                await self._file.save(memory)
-                return port, elm
-        raise error
+            self._become("opening", f"opening {self._config.port}")
+        opened = await open_adapter(self._config, self._memory, self._open_port)
+        await self._file.save(self._memory)
+        return opened
 
     async def _use(self, elm: Elm, sink: SensorSink) -> None:
         while True:

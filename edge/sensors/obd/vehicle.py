@@ -161,6 +161,26 @@ class Vehicle:
         for pid in skipped:
             self.owner.pop(pid, None)
 
+    async def anew(self) -> "Vehicle":
+        """The same vehicle asked again what it supports: without a profile, and nothing known of the adapter."""
+        memory = Memory(protocol=self.bus.digit)
+        return await self._discovered(self._elm, self.bus, memory, await self._elm.request("0100"))
+
+    @property
+    def elm(self) -> Elm:
+        """The adapter it is asked through."""
+        return self._elm
+
+    @property
+    def padding_ecus(self) -> frozenset[int]:
+        """The computers that were seen to fill their CAN frames up."""
+        return frozenset(self._padded)
+
+    @property
+    def memory(self) -> Memory:
+        """What was learned of adapter and vehicle."""
+        return self._memory
+
     async def exchange(self, request: str) -> list[Message]:
         """All answers to a request, refusals among them; `ObdError` when there is none."""
         return self._whole(await self._elm.request(request))
