@@ -14,7 +14,24 @@ import structlog
 from sync_protocol.errors import Conflict, Denied, Full, Invalid, MilepostError, NotFound, Rejected, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
+log = structlog.get_logger()
+
+
+class Unauthenticated(Denied):
+    """Nobody is logged in with this request. `kind` names what is missing beyond a log-in."""
+
+    def __init__(self, reason: str, kind: str | None = None) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+class Throttled(Unavailable):
+    """The caller asks too often: come back after `retry_after_s`."""
+
+
 _STATUS: tuple[tuple[type[MilepostError], HTTPStatus], ...] = (
+    (Unauthenticated, HTTPStatus.UNAUTHORIZED),
+    (Throttled, HTTPStatus.TOO_MANY_REQUESTS),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Invalid, HTTPStatus.BAD_REQUEST),
     (Rejected, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -23,7 +40,7 @@ _STATUS: tuple[tuple[type[MilepostError], HTTPStatus], ...] = (
     (Full, HTTPStatus.INSUFFICIENT_STORAGE),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )
-log = structlog.get_logger()
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -45,8 +62,11 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 PROBLEMS = {
-    400: ResponseSpec(Problem, generate_examples=False, description="The request is wrong", media_type=MEDIA_TYPE),
-    404: ResponseSpec(Problem, generate_examples=False, description="There is no such thing", media_type=MEDIA_TYPE),
+    status: ResponseSpec(Problem, generate_examples=False, description=description, media_type=MEDIA_TYPE)
+    for status, description in (
+        (400, "The request is wrong"),
+        (404, "There is no such thing"),
+    )
 }
 """For the OpenAPI description of every route."""
 
@@ -62,12 +82,16 @@ class InvalidInput(Invalid):
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Turn any exception of a handler into a response; one that nobody named is a bug: logged, told as 500."""
     headers: dict[str, str] = {}
+    kind: str | None = None
     faults: tuple[Fault, ...] = ()
     if isinstance(error, MilepostError):
         status = next((s for kind, s in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
         detail = str(error)
         if isinstance(error, InvalidInput):
             faults = (error.fault,)
+        if isinstance(error, Unauthenticated):
+            kind = error.kind
+            headers.update(CHALLENGE)
         if isinstance(error, Unavailable):
             headers["Retry-After"] = str(ceil(error.retry_after_s))
     elif isinstance(error, HTTPException):
@@ -80,7 +104,7 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
         detail = "The request failed through a fault of the server; its log has the trace."
         log.error("request_failed", route=request.scope.get("path_template"), exc_info=error)
     body = Problem(
-        type=f"/problems/{status.phrase.lower().replace(' ', '-')}",
+        type=f"/problems/{kind or status.phrase.lower().replace(' ', '-')}",
         title=status.phrase,
         status=status,
         detail=detail,

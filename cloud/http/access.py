@@ -1,0 +1,81 @@
+"""Who calls, and whether the route's action is allowed: asked before anything of the request is read.
+
+A token travels in `Authorization: Bearer`. Browsers cannot send that with a WebSocket, so there it is offered as a
+subprotocol beside the real one, `new WebSocket(url, ["milepost.v1", "bearer." + token])`: never in an address, which
+ends in logs.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.exceptions import WebSocketException
+from litestar.handlers import BaseRouteHandler
+from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
+
+from cloud.http.problem import Unauthenticated
+from cloud.identity.policy import Action, Principal, may
+from sync_protocol.errors import Denied
+
+SUBPROTOCOL = "milepost.v1"
+_OFFERED = "bearer."
+_NOBODY, _FORBIDDEN = 4401, 4403
+
+Identify = Callable[[str], Principal | None]
+"""The principal behind a token; None for one that is not, or no longer, good."""
+
+
+class Authenticate:
+    """Litestar middleware: `scope["user"]` is the principal, or None."""
+
+    def __init__(self, app: ASGIApp, identify: Identify) -> None:
+        self._app = app
+        self._identify = identify
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Identify, and pass on."""
+        token = _token(scope)
+        scope["user"] = None if token is None else self._identify(token)
+        await self._app(scope, receive, send)
+
+
+def check_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Litestar guard: 401 without a principal, 403 for one that may not do the route's action."""
+    action: Action = handler.opt["action"]
+    if action is Action.PUBLIC:
+        return
+    principal: Principal | None = connection.scope["user"]
+    is_socket = connection.str(scope["type"]) == "websocket"
+    if principal is None:
+        reason = "Expected a token of a session that lasts: log in."
+        raise WebSocketException(detail=reason, code=_NOBODY) if is_socket else Unauthenticated(reason)
+    if not may(principal, action):
+        reason = f"Your role does not include {action}."
+        raise WebSocketException(detail=reason, code=_FORBIDDEN) if is_socket else Denied(reason)
+
+
+def principal_of(scope: Scope) -> Principal:
+    """The caller of a route that is not public."""
+    principal = scope["user"]
+    assert isinstance(principal, Principal)
+    return principal
+
+
+def require_actions(handlers: Iterable[ControllerRouterHandler]) -> None:
+    """`TypeError` for a route that does not say what it does: it must not be served."""
+    for handler in handlers:
+        opt = getattr(handler, "opt", {})
+        if not isinstance(opt.get("action"), Action):
+            raise TypeError(f"{handler}: expected action=Action.… in the route's decorator")
+
+
+def _token(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, token = value.decode("latin-1").partition(" ")
+            return token.strip() if scheme.lower() == "bearer" else None
+        if name == b"sec-websocket-protocol" and str(scope["type"]) == "websocket":
+            for offered in value.decode("latin-1").split(","):
+                if offered.strip().startswith(_OFFERED):
+                    return offered.strip().removeprefix(_OFFERED)
+    return None
