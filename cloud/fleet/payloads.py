@@ -98,8 +98,20 @@ class States(msgspec.Struct, frozen=True):
     items: list[StateInterval]
 
 
+class FrozenValue(msgspec.Struct, frozen=True):
+    """A signal as the engine computer measured it when it set a trouble code."""
+
+    signal: str
+    value: float | bool
+    unit: str
+    text: str
+
+
 class VehicleFault(msgspec.Struct, frozen=True):
-    """One spell of a trouble code. `text` says at least what the digits of the code tell."""
+    """One spell of a trouble code. `text` says at least what the digits of the code tell.
+
+    `freeze`: the freeze frame in the catalogue's order; empty where the vehicle keeps none for this code.
+    """
 
     code: str
     status: FaultStatus
@@ -107,6 +119,7 @@ class VehicleFault(msgspec.Struct, frozen=True):
     first_seen: datetime
     last_seen: datetime
     cleared_at: datetime | None
+    freeze: list[FrozenValue]
 
 
 class Faults(msgspec.Struct, frozen=True):

@@ -117,7 +117,13 @@ async def list_faults(
         rows = session.scalars(query.order_by(Fault.cleared_at.is_not(None), Fault.last_seen.desc(), Fault.code)).all()
         return [
             VehicleFault(
-                row.code, _fault_status(row.status), text_of(row.code), row.first_seen, row.last_seen, row.cleared_at
+                code=row.code,
+                status=_fault_status(row.status),
+                text=text_of(row.code),
+                first_seen=row.first_seen,
+                last_seen=row.last_seen,
+                cleared_at=row.cleared_at,
+                freeze=vehicles.frozen(row.freeze or {}),
             )
             for row in rows
         ]

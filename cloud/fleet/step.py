@@ -4,6 +4,7 @@ Both steps count instants strictly upwards for each device, so that a rewind can
 """
 
 from datetime import UTC, datetime, timedelta
+import math
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from cloud.facts import DerivedFrame, VehicleStatus
 from cloud.fleet.tables import Fault, VehicleState
+from sync_protocol.signals import catalogue
 
 _MOVING_KMH = 3.0
 _RUNNING_RPM = 200.0
@@ -164,7 +166,7 @@ _FAULT_STATUSES = ("stored", "pending", "permanent")
 
 
 class FaultStep:
-    """Trouble codes: one row for each spell, from `dtc_set` to `dtc_cleared`."""
+    """Trouble codes: one row a spell, from `dtc_set` to `dtc_cleared`; the freeze frame is the first report's."""
 
     name = "faults"
     signals: tuple[str, ...] = ()
@@ -191,15 +193,16 @@ class FaultStep:
             key = "/".join(fault)
             stands = memory.open.get(key)
             if event.kind == "dtc_set":
-                self._set(memory, key, fault, frame, session)
+                self._set(memory, fault, event.data, frame, session)
             elif stands is not None:
                 del memory.open[key]
                 session.execute(_spell(frame.device_id, fault, stands[0]).values(cleared_at=_time(memory.last_us)))
         return memory
 
     def _set(
-        self, memory: FaultMemory, key: str, fault: tuple[str, str], frame: DerivedFrame, session: Session
+        self, memory: FaultMemory, fault: tuple[str, str], data: dict[str, Any], frame: DerivedFrame, session: Session
     ) -> None:
+        key = "/".join(fault)
         stands = memory.open.get(key)
         now = _time(memory.last_us)
         if stands is not None:
@@ -217,6 +220,7 @@ class FaultStep:
                 first_seen=now,
                 last_seen=now,
                 cleared_at=None,
+                freeze=_freeze(data),
             )
         )
         session.flush()
@@ -246,3 +250,15 @@ def _fault(data: dict[str, Any]) -> tuple[str, str] | None:
     if isinstance(code, str) and len(code) == 5 and code.isalnum() and status in _FAULT_STATUSES:
         return code, status
     return None
+
+
+def _freeze(data: dict[str, Any]) -> dict[str, float] | None:
+    """What the engine computer measured, by an event: signals of the catalogue only, None when it says nothing."""
+    said = data.get("freeze")
+    known = catalogue().by_name
+    kept = {
+        name: float(value)
+        for name, value in (said.items() if isinstance(said, dict) else ())
+        if name in known and isinstance(value, int | float) and math.isfinite(value)
+    }
+    return kept or None

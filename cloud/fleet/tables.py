@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud.db.base import Base, TenantOwned, Utc
@@ -82,7 +82,10 @@ class VehicleState(TenantOwned, Base):
 
 
 class Fault(TenantOwned, Base):
-    """One spell of a trouble code: from its first report until it was cleared; `cleared_at` is null while it stands."""
+    """One spell of a trouble code: from its first report until it was cleared; `cleared_at` is null while it stands.
+
+    freeze: what the engine computer measured when it set the code, by signal; null where it did not say.
+    """
 
     __tablename__ = "faults"
     __table_args__ = (
@@ -98,6 +101,7 @@ class Fault(TenantOwned, Base):
     first_seen: Mapped[datetime] = mapped_column(Utc)
     last_seen: Mapped[datetime] = mapped_column(Utc)
     cleared_at: Mapped[datetime | None] = mapped_column(Utc)
+    freeze: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class DeriveCursor(TenantOwned, Base):

@@ -1,6 +1,6 @@
 """Vehicles as pages show them: what the database knows, joined with the newest values in memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from cloud.facts import VehicleStatus
 from cloud.fleet.neighbours import VehicleNow
-from cloud.fleet.payloads import CurrentValue, CurrentValues, Position, State, VehicleSummary
+from cloud.fleet.payloads import CurrentValue, CurrentValues, FrozenValue, Position, State, VehicleSummary
 from cloud.fleet.tables import Fault, Vehicle, VehicleState
 from cloud.http.parameters import PageKey
 from cloud.latest import holds_ms
@@ -181,6 +181,15 @@ def current_values(vehicle_id: int, live: VehicleNow | None, now: datetime) -> C
             )
         )
     return CurrentValues(vehicle_id, values)
+
+
+def frozen(freeze: Mapping[str, float]) -> list[FrozenValue]:
+    """A freeze frame, in the catalogue's order."""
+    return [
+        FrozenValue(signal.name, bool(value) if signal.type == "boolean" else value, signal.unit, signal.text)
+        for signal in catalogue().signals
+        if (value := freeze.get(signal.name)) is not None
+    ]
 
 
 def utc(ts_ms: int) -> datetime:

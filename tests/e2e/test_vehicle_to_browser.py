@@ -72,6 +72,10 @@ def _watch(url: str, page: Page, name: str, vin: str) -> None:
     expect(page.get_by_text("Engine speed").first).to_be_visible()
     expect(page.get_by_text(re.compile(r"[\d,]+ ?rpm")).first).to_be_visible(timeout=30_000)
     expect(page.get_by_text("P0420", exact=True).first).to_be_visible(timeout=120_000)
+    frozen = page.get_by_text(re.compile(r"\d+ values from the moment it was set")).first
+    expect(frozen).to_be_visible(timeout=30_000)
+    frozen.click()
+    expect(page.locator(".frozen").get_by_text("Engine speed")).to_be_visible()
     page.get_by_role("link", name=re.compile("ledger")).click()
     expect(page.get_by_role("heading", level=2).first).to_have_text(re.compile("every frame is here"), timeout=30_000)
 

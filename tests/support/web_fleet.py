@@ -239,6 +239,10 @@ class Fleet:
                 "first_seen": iso(now - 86_400),
                 "last_seen": iso(now - 60),
                 "cleared_at": None,
+                "freeze": [
+                    {"signal": "engine_rpm", "value": 2_140.0, "unit": "rpm", "text": "Engine speed"},
+                    {"signal": "coolant_c", "value": 88.0, "unit": "celsius", "text": "Coolant temperature"},
+                ],
             }
             for code, text in list(TROUBLE.items())[:count]
         ]
@@ -251,6 +255,7 @@ class Fleet:
                     "first_seen": iso(now - 900_000),
                     "last_seen": iso(now - 800_000),
                     "cleared_at": iso(now - 700_000),
+                    "freeze": [],
                 }
             )
         return items

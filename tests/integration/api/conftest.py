@@ -77,7 +77,8 @@ async def _van(client: nats.aio.client.Client, first: Drive, start_ms: int) -> N
 def _events(drive: Drive, seq: int) -> list[Event]:
     at = drive.first_ms(seq)
     if seq == 1:
-        return [Event(at, "vin_read", {"vin": VIN}), Event(at, "dtc_set", {"code": "P0301", "status": "stored"})]
+        code = {"code": "P0301", "status": "stored", "freeze": {"engine_rpm": 2140.0, "coolant_c": 88, "madness": 1}}
+        return [Event(at, "vin_read", {"vin": VIN}), Event(at, "dtc_set", code)]
     if seq == 30:
         return [Event(at, "dtc_set", {"code": "P1234", "status": "pending"})]
     if seq == 60:

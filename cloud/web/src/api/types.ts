@@ -64,7 +64,11 @@ export type Fault = {
   first_seen: string;
   last_seen: string;
   cleared_at: string | null;
+  /** What the engine computer measured when it set the code. */
+  freeze: FrozenValue[];
 };
+
+export type FrozenValue = { signal: string; value: number | boolean; unit: string; text: string };
 
 export type VehicleEvent = {
   ts: string;

@@ -69,3 +69,6 @@ export function formatPosition(lat: number, lon: number): string {
 /** "1 frame", "2,301 frames". */
 export const plural = (count: number, one: string, many = `${one}s`): string =>
   `${formatCount(count)} ${count === 1 ? one : many}`;
+
+/** What a signal is, without the small print after the colon: that stands in the catalogue. */
+export const shortText = (text: string): string => text.split(':')[0] ?? text;

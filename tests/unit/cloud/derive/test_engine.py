@@ -75,9 +75,9 @@ class Derived:
                 )
             ).all()
             faults = connection.execute(
-                select(Fault.code, Fault.status, Fault.first_seen, Fault.last_seen, Fault.cleared_at).order_by(
-                    Fault.first_seen, Fault.code
-                )
+                select(
+                    Fault.code, Fault.status, Fault.first_seen, Fault.last_seen, Fault.cleared_at, Fault.freeze
+                ).order_by(Fault.first_seen, Fault.code)
             ).all()
         return [tuple(row) for row in states], [tuple(row) for row in faults]
 
@@ -101,7 +101,8 @@ def day() -> dict[int, bytes]:
         rpm = [0.0 if phase == 2 else 900.0] * 10
         events = ()
         if seq in (50, 120, 300):
-            events = (Event(times[3], "dtc_set", {"code": "P0420", "status": "stored"}),)
+            freeze = {"coolant_c": float(seq), "not_a_signal": 1, "engine_rpm": "fast"}
+            events = (Event(times[3], "dtc_set", {"code": "P0420", "status": "stored", "freeze": freeze}),)
         if seq in (130, 350):
             events = (Event(times[5], "dtc_cleared", {"code": "P0420", "status": "stored"}),)
         anchors = (TimeAnchor(times[0], EPOCH_MS + times[0] + seq, "gps", 20),) if seq % 20 == 1 else ()
@@ -146,6 +147,7 @@ def test_in_order_gives_intervals_and_spells(
     assert len(faults) == 2
     assert all(fault[4] is not None for fault in faults)
     assert faults[0][2] < faults[0][3]
+    assert [fault[5] for fault in faults] == [{"coolant_c": 50.0}, {"coolant_c": 300.0}]
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 100])

@@ -1,6 +1,8 @@
 import { useQuery } from '@tanstack/react-query';
 import { faultsQuery } from '../../api/queries';
-import type { Fault } from '../../api/types';
+import type { Fault, FrozenValue } from '../../api/types';
+import { formatValue, plural, shortText } from '../../lib/format';
+import { useUnits } from '../../lib/settings';
 import { Age, toMs } from '../../ui/Age';
 import { ErrorNotice } from '../../ui/ErrorNotice';
 import { Panel } from '../../ui/Panel';
@@ -11,6 +13,23 @@ const STATUS_WORDS: Record<Fault['status'], string> = {
   pending: 'Pending: seen once, not confirmed yet',
   permanent: 'Permanent: only the engine computer can clear it',
 };
+
+function Frozen({ values }: { values: readonly FrozenValue[] }) {
+  const units = useUnits();
+  return (
+    <details className="frozen">
+      <summary>{plural(values.length, 'value')} from the moment it was set</summary>
+      <dl>
+        {values.map(({ signal, value, unit, text }) => (
+          <div key={signal}>
+            <dt>{shortText(text)}</dt>
+            <dd>{formatValue(value, unit, units)}</dd>
+          </div>
+        ))}
+      </dl>
+    </details>
+  );
+}
 
 function FaultItem({ fault }: { fault: Fault }) {
   return (
@@ -24,6 +43,7 @@ function FaultItem({ fault }: { fault: Fault }) {
           {fault.cleared_at === null ? 'first seen ' : 'cleared '}
           <Age ms={toMs(fault.cleared_at ?? fault.first_seen)} />
         </p>
+        {fault.freeze.length > 0 && <Frozen values={fault.freeze} />}
       </div>
     </li>
   );

@@ -3,7 +3,7 @@ import { useMemo } from 'react';
 import { signalsQuery, vehicleStateQuery } from '../../api/queries';
 import type { CurrentValue } from '../../api/types';
 import { useNow } from '../../lib/clock';
-import { formatAge, formatDateTime, formatShortDuration, formatValue } from '../../lib/format';
+import { formatAge, formatDateTime, formatShortDuration, formatValue, shortText } from '../../lib/format';
 import { useUnits } from '../../lib/settings';
 import { ErrorNotice } from '../../ui/ErrorNotice';
 import { Panel } from '../../ui/Panel';
@@ -24,9 +24,6 @@ const inOrder = (values: readonly CurrentValue[]): CurrentValue[] => {
   const rank = ({ signal }: CurrentValue) => (FIRST.indexOf(signal) + FIRST.length + 1) % (FIRST.length + 1);
   return [...values].sort((a, b) => rank(a) - rank(b));
 };
-
-/** What a signal is, without the small print after the colon: that stands in the catalogue. */
-const shortText = (text: string) => text.split(':')[0] ?? text;
 
 function Value({ item, staleS, now }: { item: CurrentValue; staleS: number | undefined; now: number }) {
   const units = useUnits();
