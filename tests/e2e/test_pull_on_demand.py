@@ -48,6 +48,11 @@ def sampled_ms(http: httpx.Client, vehicle_id: int, from_ms: int, to_ms: int) ->
     return [at for series in answer.json()["series"] for at in series["ts_ms"]]
 
 
+def payload_bytes(agent: AgentProcess) -> dict[str, int]:
+    """What the device has sent, by kind."""
+    return {kind: bytes_[0] for kind, bytes_ in agent.ask("traffic")["month"].items() if kind != "overhead"}
+
+
 def test_a_pulled_range_arrives_and_nothing_else_does(cloud: CloudProcess, agent: AgentProcess) -> None:
     with httpx.Client(base_url=cloud.url, timeout=20) as http:
         found = eventually(lambda: http.get("/api/v1/vehicles").json()["items"], "the vehicle")
@@ -71,7 +76,12 @@ def test_a_pulled_range_arrives_and_nothing_else_does(cloud: CloudProcess, agent
         assert there[0] >= from_ms - LONGEST_FRAME_MS, "nobody asked for more"
         assert there[-1] <= to_ms + LONGEST_FRAME_MS
         assert agent.ask("status")["frames"]["pending"] >= 25
-        assert agent.ask("traffic")["month"]["pulled"][0] > 0, "in a bundle they cost less than their size"
+        up = payload_bytes(agent)
+        assert done["size_bytes"] / 20 < up["pulled"] < done["size_bytes"], "a drive as even as this packs to a tenth"
+        eventually(
+            lambda: sum(payload_bytes(agent).values()) == agent.ask("status")["link"]["bytes_sent"],
+            "a moment without sending, in which the kinds add up to what went out",
+        )
 
         assert http.delete(path).status_code == 409
         agent.command("sync", "--lift-budget")

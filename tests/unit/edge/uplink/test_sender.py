@@ -5,17 +5,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 import tempfile
+from typing import Any
+
+import pytest
 
 from edge.health import Counters
 from edge.outbox.opening import outbox_path
 from edge.outbox.room import Room
+from edge.outbox.search import OFFSET_KEY
 from edge.outbox.worker import OutboxWorker
 from edge.uplink.policy import Policy, PolicyConfig
+from edge.uplink.pull import Pulls
 from edge.uplink.sender import Sender
 from edge.uplink.traffic import Traffic
 from edge.uplink.window import Window
 from sync_protocol.bundle import is_bundle, unpack
 from sync_protocol.header import read_header
+from sync_protocol.messages import Command
 from tests.support.edge_fakes import IDENTITY, FakeClock, frame_maker
 
 
@@ -45,15 +51,18 @@ class Scene:
         self.window = Window(64, 20_000, 600_000)
         self.counters = Counters()
         self.is_watched = False
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.pulls = Pulls(outbox, lambda kind, data: self.told.append((kind, data)))
         self.policy = Policy(PolicyConfig(mode=mode), Traffic(1))  # type: ignore[arg-type]  # one of its words
         self.sender = Sender(
             self.clock, outbox, self.policy, self.window, self.counters,
-            boot=1, pulls=None, is_watched=lambda: self.is_watched,
+            boot=1, pulls=self.pulls, is_watched=lambda: self.is_watched,
         )  # fmt: skip
 
-    async def commit(self, count: int, *, has_event: bool = False) -> None:
+    async def commit(self, count: int, *, has_event: bool = False, size_bytes: int = 60, boot_ms: int = 1_000) -> None:
         for _ in range(count):
-            await self.outbox.append(frame_maker(60, has_event=has_event), {})
+            maker = frame_maker(size_bytes, has_event=has_event, boot_ms=boot_ms)
+            await self.outbox.append(maker, {f"{OFFSET_KEY}1": 0})
 
     async def fill(self, seconds_later: float = 0.0, *, is_pressing: bool = False) -> list[list[int]]:
         self.clock.pass_s(seconds_later)
@@ -144,6 +153,32 @@ def test_on_a_free_link_events_and_the_newest_go_alone_and_a_backlog_together() 
             assert await on.fill() == [[4], [6], [1, 2, 3, 5]]
             await on.commit(1)
             assert await on.fill(1) == [[7]]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("mode", "alone"), [("metered", []), ("normal", ["event", "live"])])
+def test_every_kind_costs_what_its_frames_do_of_the_message_they_are_in(mode: str, alone: list[str]) -> None:
+    """Sizes are far apart, so that the bytes of a frame under a neighbour's kind show."""
+
+    async def run() -> None:
+        async with scene(mode) as on:
+            await on.commit(1, size_bytes=900, boot_ms=100_000)
+            await on.commit(2, size_bytes=60, boot_ms=500_000)
+            await on.commit(1, size_bytes=2_000, boot_ms=500_000, has_event=True)
+            await on.commit(1, size_bytes=300, boot_ms=990_000, has_event=True)
+            await on.commit(1, size_bytes=150, boot_ms=990_000)
+            on.pulls.command(Command(1, "pull", 2**60, {"from_utc_ms": 499_000, "to_utc_ms": 520_000}))
+            await on.sender.fill(on.wire, is_pressing=False)  # type: ignore[arg-type]  # it only publishes
+            kinds = dict(enumerate(["backlog", "pulled", "pulled", "pulled", "event", "live"], 1))
+            cost = dict.fromkeys(kinds.values(), 0.0)
+            for data in on.wire.messages:
+                frames = unpack(data) if is_bundle(data) else [data]
+                for frame in frames:
+                    cost[kinds[read_header(frame).seq]] += len(data) * len(frame) / sum(map(len, frames))
+            counted = {kind: bytes_.up for kind, bytes_ in on.policy.view().connection.items()}
+            assert counted == pytest.approx(cost, abs=6), "rounded down for each frame"
+            assert all(counted[kind] == cost[kind] for kind in alone)
 
     asyncio.run(run())
 
