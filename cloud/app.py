@@ -102,12 +102,13 @@ class Cloud:
             self.ingest.publish,
             self.hub.next_number,
         )
+        self.cursors = Cursors()
         self.derive = DeriveEngine(
             config.derive,
             DeriveReader(self.store, self.registry),
             [VehicleStateStep(), FaultStep(), IdentifyStep()],
             self.db,
-            Cursors(),
+            self.cursors,
         )
         self.metrics = CollectorRegistry()
         self.metrics.register(StageCollector(self._stages, self._gauges))
@@ -129,6 +130,7 @@ class Cloud:
         self.open_stores()
         self.writer.load()
         self.ingest.pipeline.book.load(*self.store.read_sync(load_ledger))
+        self.ingest.pipeline.book.number_above(self.db.run_sync(self.cursors.highest_stream_no))
         self.hub.load(self.store.read_sync(load_latest))
         self.broker.start()
 

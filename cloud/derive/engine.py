@@ -84,6 +84,7 @@ class DeriveEngine:
         self._cursors: dict[int, DeviceCursor] = {}
         self._news: dict[int, None] = {}
         self._waiting: set[int] = set()
+        self._uprooted: dict[int, Position] = {}
         self._has_rewinds = True
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="derive-read")
         self.frames = 0
@@ -107,10 +108,20 @@ class DeriveEngine:
             self._threads.shutdown(wait=True)  # a read under way needs the store open
 
     async def load(self) -> None:
-        """Take over the cursors; every device counts as having news."""
-        for row in await self._relational.run(self._store.load):
-            self._cursors[row.device_id] = self._restored(row)
+        """Take over the cursors; every device counts as having news.
+
+        A cursor in a stream that the store does not know (it was put back from an older copy, or begun anew) goes back
+        to the newest rewind point that it does know, once the device has frames again.
+        """
         loop = asyncio.get_running_loop()
+        rows = await self._relational.run(self._store.load)
+        ledgers = await loop.run_in_executor(self._threads, self._reader.ledgers, [row.device_id for row in rows])
+        for row in rows:
+            cursor = self._cursors[row.device_id] = self._restored(row)
+            streams = ledgers[row.device_id].streams if row.device_id in ledgers else ()
+            if cursor.at[0] not in (START[0], *streams):
+                cursor.points = [point for point in cursor.points if point.stream_no in streams]
+                self._uprooted[row.device_id] = cursor.at
         self._news.update(dict.fromkeys(await loop.run_in_executor(self._threads, self._reader.devices)))
         log.info("derive_started", cursors=len(self._cursors), devices=len(self._news))
 
@@ -128,6 +139,7 @@ class DeriveEngine:
             del self._news[device_id]
         if not device_ids:
             return 0
+        rewinds = {**rewinds, **{d: self._uprooted.pop(d) for d in device_ids if d in self._uprooted}}
         work = await loop.run_in_executor(self._threads, self._read, device_ids, rewinds)
         if work:
             await self._relational.write(lambda session: self._apply(session, work))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from cloud.facts import CursorRow
@@ -18,6 +18,10 @@ class Cursors:
             CursorRow(row.device_id, row.tenant_id, row.stream_no, row.seq, row.state)
             for row in session.scalars(select(DeriveCursor))
         ]
+
+    def highest_stream_no(self, session: Session) -> int:
+        """The highest number of a stream that any cursor stands in, 0 without cursors."""
+        return session.scalar(select(func.max(DeriveCursor.stream_no))) or 0
 
     def save(self, session: Session, rows: Sequence[CursorRow]) -> None:
         """Insert or replace."""

@@ -130,6 +130,10 @@ class Book:
         for stream_no, boot in boots:
             by_no[stream_no].boots.add(boot)
 
+    def number_above(self, stream_no: int) -> None:
+        """Give no number up to this one: what derive knows under it may be gone from a store put back from a copy."""
+        self._next_no = max(self._next_no, stream_no + 1)
+
     def find(self, stream_id: bytes) -> StreamEntry | None:
         """The stream with this id."""
         return self._by_id.get(stream_id)

@@ -12,6 +12,7 @@ import structlog
 
 from cloud.config import TelemetryConfig
 from cloud.telemetry import schema
+from cloud.telemetry.damage import opening_error, reading_error
 from sync_protocol.errors import Full, Unavailable
 
 log = structlog.get_logger()
@@ -34,7 +35,10 @@ class TelemetryStore:
         self._local = threading.local()
 
     def open(self) -> None:
-        """Open or make the file and migrate it. `Unavailable` when another process has it or a newer one made it."""
+        """Open or make the file and migrate it.
+
+        `Unavailable` when another process has it, a newer one made it, or it is damaged: then nothing is changed.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             connection = duckdb.connect(
@@ -47,9 +51,9 @@ class TelemetryStore:
                     "autoload_known_extensions": "false",
                 },
             )
-        except duckdb.IOException as err:
-            raise Unavailable(f"{self.path}: {str(err).splitlines()[0]}") from err
-        schema.migrate(connection)
+            schema.migrate(connection)
+        except duckdb.Error as err:
+            raise opening_error(self.path, err) from err
         self._connection = connection
         log.info("store_opened", path=str(self.path))
 
@@ -72,8 +76,14 @@ class TelemetryStore:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_sync, fn)
 
     def read_sync(self, fn: Callable[[Cursor], T]) -> T:
-        """Run `fn` with this thread's own cursor."""
-        return fn(self._cursor())
+        """Run `fn` with this thread's own cursor. `Unavailable` when what it reads is damaged."""
+        try:
+            return fn(self._cursor())
+        except duckdb.Error as err:
+            damage = reading_error(self.path, err)
+            if damage is None:
+                raise
+            raise damage from err
 
     def submit(self, fn: Callable[[Cursor], T]) -> "Future[T]":
         """Queue `fn` for the writer thread, in one transaction: committed when it returns, rolled back when it raises.
@@ -108,6 +118,9 @@ class TelemetryStore:
                 raise
             cursor.execute("COMMIT")
         except duckdb.Error as err:
+            damage = reading_error(self.path, err)
+            if damage is not None:
+                raise damage from err
             if _NO_ROOM not in str(err):
                 raise
             log.error("disk_full", path=str(self.path))

@@ -1,0 +1,38 @@
+"""What a damaged store says of itself, in words a person can act on: which file, and the way back."""
+
+from pathlib import Path
+
+import duckdb
+
+from sync_protocol.errors import MilepostError, Unavailable
+
+_IN_THE_WAY = ("Could not set lock", "Cannot open file", "No space left")
+_DAMAGE = ("Corrupt database file", "Could not read enough bytes", "database has been invalidated")
+_LOG = "replaying WAL"
+_AGAIN = "every device sends again what it still holds (docs/ops/faults.md)"
+
+
+def opening_error(path: Path, err: duckdb.Error) -> MilepostError:
+    """Why the file cannot be opened: in another's hands, or damaged."""
+    reason = str(err).splitlines()[0]
+    if any(words in reason for words in _IN_THE_WAY):
+        return Unavailable(f"{path}: {reason}")
+    if _LOG in reason:
+        return Unavailable(
+            f"{path}.wal: the store's log is damaged, nothing was changed: {reason}. "
+            f"Move this log elsewhere and start again: {_AGAIN}"
+        )
+    return _damaged(path, reason)
+
+
+def reading_error(path: Path, err: duckdb.Error) -> MilepostError | None:
+    """The same for a damage that shows when a part of the file is read; None for any other error."""
+    reason = str(err).splitlines()[0]
+    return _damaged(path, reason) if any(words in reason for words in _DAMAGE) else None
+
+
+def _damaged(path: Path, reason: str) -> MilepostError:
+    return Unavailable(
+        f"{path}: the telemetry store is damaged: {reason}. Put a copy back, or move {path.name} and {path.name}.wal "
+        f"elsewhere and start again: a new store is begun, and {_AGAIN}"
+    )
