@@ -65,7 +65,7 @@ class Answers:
 
     def streams(self) -> Mapping[str, Stream]:
         """Requests whose answers go on, by name."""
-        return {"live": self.live}
+        return {"live": self.live, **self._vehicle.streams()}
 
     async def status(self, _args: dict[str, Any]) -> AgentStatus:
         boot_ms = self._parts.clock.boot_ms()

@@ -23,6 +23,7 @@ _COMMANDS: Mapping[str, str] = {
     "status": "edge.commands.status",
     "live": "edge.commands.live",
     "dtc": "edge.commands.dtc",
+    "scan": "edge.commands.scan",
     "doctor": "edge.commands.doctor",
     "sync": "edge.commands.sync",
     "record": "edge.commands.record",

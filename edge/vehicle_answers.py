@@ -1,16 +1,18 @@
 """What the running agent answers about the vehicle's diagnosis. A vehicle that sleeps is not asked anything."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from edge.control import Answer
+from edge.control import Answer, Stream
 from edge.sensors.base import Sensor, SensorSink
 from edge.sensors.obd.clearing import clear_codes
 from edge.sensors.obd.errors import ObdError
 from edge.sensors.obd.identity import read_identity
 from edge.sensors.obd.inspection import read_codes, read_readiness
+from edge.sensors.obd.scan import Scan
+from edge.sensors.obd.scan_report import ScanProgress, ScanReport
 from edge.sensors.obd.sensor import ObdSensor
 from edge.sensors.obd.vehicle import Vehicle
 from sync_protocol.errors import NotFound
@@ -46,6 +48,19 @@ class VehicleAnswers:
             "dtc_vehicle": lambda _: self._read(read_identity),
             "dtc_clear": lambda args: self._clear(str(args.get("source", "cli"))),
         }
+
+    def streams(self) -> Mapping[str, Stream]:
+        """Requests whose answers go on, by name."""
+        return {"scan": self._scan}
+
+    async def _scan(self, _args: dict[str, Any]) -> AsyncIterator[ScanProgress | ScanReport | Unreached]:
+        """Progress, then the report or why there is none. The agent goes on measuring, its questions in between."""
+        obd = self._obd()
+        try:
+            async for item in Scan(await obd.answering().anew()).run():
+                yield item
+        except ObdError as err:
+            yield Unreached(str(err), obd.state().link == "closed")
 
     async def _clear(self, source: str) -> Any:
         def tell(kind: str, data: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from sync_protocol.signals import Signal
 
 # Read first, and in every row of their group however slow the adapter is: speed, engine speed, load, throttle.
-_FIRST = (0x0D, 0x0C, 0x04, 0x11)
+FIRST_PIDS = (0x0D, 0x0C, 0x04, 0x11)
 _BUDGET = 0.8  # share of a period that a group may take before the rest of its requests waits for the next instant
 
 
@@ -24,7 +24,7 @@ class Group:
     def pids(self) -> list[int]:
         """The PIDs of the signals, the most wanted first."""
         pids = {s.pid for s in self.signals if s.pid is not None}
-        return sorted(pids, key=lambda pid: (_FIRST.index(pid) if pid in _FIRST else len(_FIRST), pid))
+        return sorted(pids, key=lambda pid: (FIRST_PIDS.index(pid) if pid in FIRST_PIDS else len(FIRST_PIDS), pid))
 
     def take_due(self, now_ms: int) -> int | None:
         """The instant to read for now, or None. Instants that were missed are skipped, never read late."""
