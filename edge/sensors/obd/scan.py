@@ -11,7 +11,7 @@ from edge.sensors.obd.periods import Cost, choose
 from edge.sensors.obd.profile import Match, load_profiles
 from edge.sensors.obd.profile_choice import Facts, fit
 from edge.sensors.obd.scan_report import ComputerFinding, PidFinding, ScanProgress, ScanReport
-from edge.sensors.obd.schedule import batches
+from edge.sensors.obd.schedule import FIRST_PIDS, batches
 from edge.sensors.obd.vehicle import REQUEST_ERRORS, Vehicle
 from sync_protocol.signals import Signal, catalogue
 
@@ -20,7 +20,7 @@ _TIMED = 3
 _GIVE_UP_TRIES = 3
 _DOUBT_AFTER = 4  # questions without an answer in a row: is the vehicle still there?
 _PATIENT_MS = (400, 720, 1020)
-_FUEL_TYPE = 0x51
+_FIRST_YEAR = 1996  # of OBD-II: a VIN's year may as well be the one 30 years later
 _ERRORS = (*REQUEST_ERRORS, AdapterSilent)
 
 
@@ -173,7 +173,7 @@ class Scan:
         return ScanReport(
             wmi=vin and vin[:3],
             make=vin and make_of(vin),
-            model_years=model_years(vin) if vin else (),
+            model_years=tuple(year for year in model_years(vin) if year >= _FIRST_YEAR) if vin else (),
             fuel_type=None if fuel is None else round(fuel),
             engine_rpm=values.get("engine_rpm"),
             protocol=vehicle.bus.digit,
@@ -246,5 +246,5 @@ def _is_doubtful(signal: Signal, raw: int | None) -> bool:
     if raw is None:
         return True
     bits = signal.bits or 8 * signal.size - signal.shift
-    is_filler = bits >= 8 and raw in (-1, (1 << bits) - 1)
+    is_filler = bits >= 8 and raw in (-1, (1 << bits) - 1) and signal.pid not in FIRST_PIDS  # full load is a value
     return is_filler or not signal.is_in_range(raw)
