@@ -131,7 +131,7 @@ async def keep_rolling(store: TelemetryStore, look_s: float = _LOOK_S) -> None:
     while True:
         await asyncio.sleep(look_s)
         hours = 0
-        while await store.write(roll_up):
+        while await store.work(roll_up):
             hours += 1
         if hours:
             log.debug("spans_rolled_up", transactions=hours)

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 import threading
+import time
 from typing import TypeVar
 
 import duckdb
@@ -18,6 +20,8 @@ from sync_protocol.errors import Full, Unavailable
 log = structlog.get_logger()
 
 _NO_ROOM = "No space left on device"
+_CLOSING = "the telemetry store is closing"
+_INSIST_S = 0.02
 
 T = TypeVar("T")
 Cursor = duckdb.DuckDBPyConnection
@@ -33,6 +37,9 @@ class TelemetryStore:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(self._config.readers, thread_name_prefix="store-read")
         self._local = threading.local()
+        self._lock = threading.Lock()
+        self._breakable: set[Cursor] = set()
+        self._is_closing = False
 
     def open(self) -> None:
         """Open or make the file and migrate it.
@@ -58,7 +65,13 @@ class TelemetryStore:
         log.info("store_opened", path=str(self.path))
 
     def close(self) -> None:
-        """Finish what is queued, checkpoint, close."""
+        """Finish the commits that are queued, break off reads and jobs, checkpoint, close."""
+        with self._lock:
+            self._is_closing = True
+        while breakable := self._under_way():
+            for cursor in breakable:
+                cursor.interrupt()  # ends one statement only, and nothing when it comes between two
+            time.sleep(_INSIST_S)
         self._readers.shutdown(wait=True)
         self._writer.shutdown(wait=True)
         if self._connection is not None:
@@ -78,7 +91,7 @@ class TelemetryStore:
     def read_sync(self, fn: Callable[[Cursor], T]) -> T:
         """Run `fn` with this thread's own cursor. `Unavailable` when what it reads is damaged."""
         try:
-            return fn(self._cursor())
+            return self._broken_off_by_close(fn, self._cursor())
         except duckdb.Error as err:
             damage = reading_error(self.path, err)
             if damage is None:
@@ -91,13 +104,17 @@ class TelemetryStore:
         `Full` when the disk has no room for it: the ledger in memory is then ahead of the store, and only a restart
         makes them equal again.
 
-        For ingest and the store's own jobs only.
+        For ingest only; `close` waits for what is queued.
         """
         return self._writer.submit(self._transaction, fn)
 
     async def write(self, fn: Callable[[Cursor], T]) -> T:
         """`submit` and wait."""
         return await asyncio.wrap_future(self.submit(fn))
+
+    async def work(self, fn: Callable[[Cursor], T]) -> T:
+        """`write` for jobs that lose nothing when they are done again: `close` breaks them off, `Unavailable` then."""
+        return await self.write(partial(self._broken_off_by_close, fn))
 
     def write_sync(self, fn: Callable[[Cursor], T]) -> T:
         """`submit` and wait, from another thread."""
@@ -106,6 +123,23 @@ class TelemetryStore:
     def checkpoint(self) -> None:
         """Fold the log into the file; waits for its turn in the writer thread."""
         self._writer.submit(lambda: self._cursor().execute("CHECKPOINT")).result()
+
+    def _broken_off_by_close(self, fn: Callable[[Cursor], T], cursor: Cursor) -> T:
+        with self._lock:
+            if self._is_closing:
+                raise Unavailable(_CLOSING)
+            self._breakable.add(cursor)
+        try:
+            return fn(cursor)
+        except duckdb.InterruptException as err:
+            raise Unavailable(_CLOSING) from err
+        finally:
+            with self._lock:
+                self._breakable.discard(cursor)
+
+    def _under_way(self) -> list[Cursor]:
+        with self._lock:
+            return list(self._breakable)
 
     def _transaction(self, fn: Callable[[Cursor], T]) -> T:
         cursor = self._cursor()

@@ -115,13 +115,13 @@ async def keep_building(store: TelemetryStore, every_s: float = _EVERY_S) -> Non
     while True:
         await asyncio.sleep(every_s)
         begun, total = time.monotonic(), 0
-        while built := await store.write(build):
+        while built := await store.work(build):
             total += built
             if built < _BUCKETS_A_TURN:
                 break
         rows = 0
         for _ in range(_SORTS):
-            moved = await store.write(sort_next)
+            moved = await store.work(sort_next)
             if moved is None:
                 break
             rows += moved
