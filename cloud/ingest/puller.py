@@ -11,6 +11,7 @@ from typing import cast
 
 import structlog
 
+from cloud.broker_login import Login
 from sync_protocol.errors import Unavailable
 
 log = structlog.get_logger()
@@ -24,12 +25,12 @@ class PullConnection(asyncio.Protocol):
 
     def __init__(
         self,
-        credentials: tuple[str, str] | None,
+        login: Login,
         inbox: str,
         on_message: Callable[[str, bytes, str], None],
         on_status: Callable[[bytes], None],
     ) -> None:
-        self._credentials = credentials
+        self._login = login
         self._inbox = inbox
         self._on_message = on_message
         self._on_status = on_status
@@ -107,11 +108,11 @@ class PullConnection(asyncio.Protocol):
             if not self.ready.done():
                 self.ready.set_result(None)
         elif line.startswith(b"INFO"):
-            self._introduce()
+            self._introduce(json.loads(line[5:]).get("nonce", ""))
         elif line.startswith(b"-ERR"):
             log.warning("broker_error", reason=line[5:].decode(errors="replace").strip("' "))
 
-    def _introduce(self) -> None:
+    def _introduce(self, nonce: str) -> None:
         options: dict[str, object] = {
             "verbose": False,
             "pedantic": False,
@@ -122,8 +123,7 @@ class PullConnection(asyncio.Protocol):
             "protocol": 1,
             "name": "milepost-ingest-pull",
         }
-        if self._credentials is not None:
-            options["user"], options["pass"] = self._credentials
+        options |= self._login.answer(nonce)
         if self._transport is not None and not self.ready.done():
             sub = f"SUB {self._inbox} 1\r\nPING\r\n"
             self._transport.write(b"CONNECT " + json.dumps(options).encode() + b"\r\n" + sub.encode())
@@ -135,14 +135,15 @@ class Puller:
     def __init__(
         self,
         url: str,
-        credentials: tuple[str, str] | None,
+        login: Login,
         inbox: str,
         on_message: Callable[[str, bytes, str], None],
         on_status: Callable[[bytes], None],
     ) -> None:
         host, _, port = url.rpartition("/")[2].rpartition("@")[2].partition(":")
         self._address = host, int(port or 4222)
-        self._make = lambda: PullConnection(credentials, inbox, on_message, on_status)
+        self._tls = login.tls()
+        self._make = lambda: PullConnection(login, inbox, on_message, on_status)
         self._connection: PullConnection | None = None
         self.connects = 0
 
@@ -156,7 +157,7 @@ class Puller:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(5):
-                _, connection = await loop.create_connection(self._make, *self._address)
+                _, connection = await loop.create_connection(self._make, *self._address, ssl=self._tls)
                 await connection.ready
         except (OSError, TimeoutError) as err:
             raise Unavailable(f"broker {self._address[0]}:{self._address[1]}: {err or 'no answer'}") from err

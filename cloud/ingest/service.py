@@ -102,9 +102,9 @@ class Ingest:
 
     async def run(self) -> None:
         """Run until cancelled. What is not committed then will be delivered again."""
-        self._client = await connect(self._broker.url, "milepost-ingest", self._broker.credentials())
+        self._client = await connect(self._broker.url, "milepost-ingest", self._broker.login())
         await ensure_stream(self._client, self._broker.stream_bytes())
-        source = Source(self._broker.url, self._broker.credentials(), self._config.commit_frames * 2)
+        source = Source(self._broker.url, self._broker.login(), self._config.commit_frames * 2)
         await source.start()
         # Batches are hundreds of thousands of objects that die by count; the collector would walk the ledger for them.
         gc.collect()

@@ -14,6 +14,7 @@ from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 import structlog
 
+from cloud.broker_login import NO_LOGIN, Login
 from cloud.ingest.filing import Message
 from cloud.ingest.puller import Puller
 from sync_protocol.errors import Unavailable
@@ -29,7 +30,7 @@ _PENDING = re.compile(rb"Nats-Pending-Messages: *(\d+)")
 _TIMESTAMP_TOKEN = {9: 7, 11: 9, 12: 9}
 
 
-async def connect(url: str, name: str, credentials: tuple[str, str] | None = None, patience_s: float = 10.0) -> Client:
+async def connect(url: str, name: str, login: Login = NO_LOGIN, patience_s: float = 10.0) -> Client:
     """A client that reconnects for ever. `Unavailable` when the broker is not there within `patience_s` at first."""
     client = Client()
 
@@ -44,7 +45,6 @@ async def connect(url: str, name: str, credentials: tuple[str, str] | None = Non
     async def on_reconnect() -> None:
         log.info("broker_found", url=url)
 
-    user, password = credentials if credentials is not None else (None, None)
     try:
         async with asyncio.timeout(patience_s):
             await client.connect(
@@ -57,8 +57,7 @@ async def connect(url: str, name: str, credentials: tuple[str, str] | None = Non
                 reconnect_time_wait=1,
                 connect_timeout=5,
                 pending_size=64 * 1024**2,
-                user=user,
-                password=password,
+                **login.options(),
             )
     except (NatsError, OSError, TimeoutError) as err:
         raise Unavailable(f"broker {url}: {err or 'no answer'}") from err
@@ -76,6 +75,8 @@ async def ensure_stream(client: Client, stream_bytes: int) -> None:
         storage=StorageType.FILE,
         max_bytes=stream_bytes,
         max_consumers=16,
+        # A device may name any subject for JetStream's answer, which would arrive there in the broker's own name.
+        no_ack=True,
     )
     try:
         try:
@@ -117,7 +118,7 @@ async def has_stream(client: Client) -> bool:
 class Source:
     """Pulls messages into a buffer. A pull request stands at all times, so a message arrives as soon as it is there."""
 
-    def __init__(self, url: str, credentials: tuple[str, str] | None, batch: int) -> None:
+    def __init__(self, url: str, login: Login, batch: int) -> None:
         self._batch = batch
         self._inbox = f"_INBOX.{secrets.token_hex(8)}"
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{DURABLE}"
@@ -127,7 +128,7 @@ class Source:
         self._asked = 0
         self._asked_at = 0.0
         self._connects = 0
-        self._puller = Puller(url, credentials, self._inbox, self._on_message, self._on_status)
+        self._puller = Puller(url, login, self._inbox, self._on_message, self._on_status)
 
     async def start(self) -> None:
         """Connect; messages come once `pull` asks for them. `Unavailable` when the broker is not there."""

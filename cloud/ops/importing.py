@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cloud.app import VERSION, Cloud
+from cloud.broker_login import Login
 from cloud.config import CloudConfig
 from cloud.ingest.source import connect
 from cloud.ops.control import ControlClient, Status
@@ -28,22 +29,22 @@ async def import_files(
         try:
             cloud.open()
             async with cloud.stages():
-                return await _send(cloud.broker.url, cloud.broker.credentials(), config, recordings, device, patience)
+                return await _send(cloud.broker.url, cloud.broker.login(), config, recordings, device, patience)
         finally:
             cloud.close()
-    credentials = Cloud(config).broker.credentials()
-    return await _send(status.nats_url, credentials, config, recordings, device, patience)
+    login = Cloud(config).broker.login()
+    return await _send(status.nats_url, login, config, recordings, device, patience)
 
 
 async def _send(
     url: str,
-    credentials: tuple[str, str] | None,
+    login: Login,
     config: CloudConfig,
     recordings: Sequence[tuple[Path, Recording]],
     device: str | None,
     patience: timedelta,
 ) -> list[Imported]:
-    client = await connect(url, "milepost-import", credentials)
+    client = await connect(url, "milepost-import", login)
     out: list[Imported] = []
     try:
         for path, recording in recordings:

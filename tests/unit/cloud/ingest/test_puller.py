@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
+from cloud.broker_login import NO_LOGIN, PasswordLogin
 from cloud.ingest.puller import PullConnection, Puller
 from sync_protocol.errors import Unavailable
 
@@ -47,7 +48,9 @@ def test_any_split_gives_the_same_messages(cuts: list[int]) -> None:
     async def scenario() -> None:
         messages: list[tuple[str, bytes, str]] = []
         statuses: list[bytes] = []
-        connection = PullConnection(("me", "secret"), "_I.x", lambda *m: messages.append(m), statuses.append)
+        connection = PullConnection(
+            PasswordLogin("me", "secret"), "_I.x", lambda *m: messages.append(m), statuses.append
+        )
         wire = Wire()
         connection.connection_made(wire)
         edges = [0, *sorted(cuts), len(STREAM_OF_BYTES)]
@@ -72,7 +75,7 @@ def test_any_split_gives_the_same_messages(cuts: list[int]) -> None:
 
 def test_nobody_there_is_said_plainly() -> None:
     async def scenario() -> None:
-        puller = Puller("nats://127.0.0.1:1", None, "_I.x", lambda *_: None, lambda _: None)
+        puller = Puller("nats://127.0.0.1:1", NO_LOGIN, "_I.x", lambda *_: None, lambda _: None)
         with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
             await puller.connect()
         assert not puller.is_connected
