@@ -7,8 +7,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DatabaseError
 
-from sync_protocol.errors import Conflict
+from sync_protocol.errors import Conflict, Unavailable
 
 LOCATION = Path(__file__).parent / "migrations"
 
@@ -36,8 +37,19 @@ def current(engine: Engine) -> str | None:
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the database up to `revision`.
 
-    Raises `Conflict` when a newer program has already taken it further: running on would lose what that wrote.
+    Raises `Conflict` when a newer program has already taken it further: running on would lose what that wrote;
+    `Unavailable` when the database does not answer or is damaged.
     """
+    try:
+        _upgrade(engine, revision)
+    except DatabaseError as err:
+        raise Unavailable(
+            f"{engine.url.render_as_string()}: the relational database cannot be used: {err.orig}. Nothing is changed. "
+            "When it is damaged, put back a copy of both stores, taken together: devices send again what came since"
+        ) from err
+
+
+def _upgrade(engine: Engine, revision: str) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     at = current(engine)
     if at is not None and at not in known:

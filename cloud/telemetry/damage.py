@@ -6,27 +6,29 @@ import duckdb
 
 from sync_protocol.errors import MilepostError, Unavailable
 
-_IN_THE_WAY = ("Could not set lock", "Cannot open file", "No space left")
-_DAMAGE = ("Corrupt database file", "Could not read enough bytes", "database has been invalidated")
+_DAMAGE = (
+    "Corrupt database file",
+    "not a valid DuckDB database file",
+    "Could not read enough bytes",
+    "database has been invalidated",
+)
 _LOG = "replaying WAL"
 _AGAIN = "every device sends again what it still holds (docs/ops/faults.md)"
 
 
 def opening_error(path: Path, err: duckdb.Error) -> MilepostError:
-    """Why the file cannot be opened: in another's hands, or damaged."""
+    """Why the file cannot be opened: damaged, in another's hands, out of reach."""
     reason = str(err).splitlines()[0]
-    if any(words in reason for words in _IN_THE_WAY):
-        return Unavailable(f"{path}: {reason}")
     if _LOG in reason:
         return Unavailable(
             f"{path}.wal: the store's log is damaged, nothing was changed: {reason}. "
             f"Move this log elsewhere and start again: {_AGAIN}"
         )
-    return _damaged(path, reason)
+    return reading_error(path, err) or Unavailable(f"{path}: {reason}")
 
 
 def reading_error(path: Path, err: duckdb.Error) -> MilepostError | None:
-    """The same for a damage that shows when a part of the file is read; None for any other error."""
+    """A damage that shows when a part of the file is read; None for any other error."""
     reason = str(err).splitlines()[0]
     return _damaged(path, reason) if any(words in reason for words in _DAMAGE) else None
 

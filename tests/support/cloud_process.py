@@ -49,12 +49,17 @@ class CloudProcess:
         assert self.status is not None
         return self.status.nats_url
 
-    def start(self) -> "CloudProcess":
-        """Start and wait until it is ready."""
+    def launch(self) -> None:
+        """Start, and wait for nothing."""
         log = (self.data_dir / "service.log").open("ab")
         command = [sys.executable, "-m", "cloud.cli", "--log-level", "debug", "serve", "--port", "0"]
         self._process = subprocess.Popen(command, stderr=log, stdout=log, env=self.environment)
         log.close()
+
+    def start(self) -> "CloudProcess":
+        """Start and wait until it is ready."""
+        self.launch()
+        assert self._process is not None
         client = ControlClient(self.data_dir)
         until = time.monotonic() + START_S
         while time.monotonic() < until:

@@ -57,6 +57,10 @@ class Agent:
             self._process.send_signal(how)
             self._process.wait(20)
 
+    def kill(self) -> None:
+        """SIGKILL, if it still runs."""
+        self.stop(signal.SIGKILL)
+
 
 class SimulatedVehicle(NamedTuple):
     """What the simulator says of one vehicle."""
