@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 
-from cloud.facts import Registry
+from cloud.fleet.registry import FleetRegistry
 from cloud.ingest.pipeline import Message
 from cloud.ingest.service import Ingest
 from cloud.ops.control import Quarantined, Replayed, Verdict
@@ -19,17 +19,18 @@ _COMMITS_AHEAD = 3
 
 
 class Admin:
-    """Works on the store of one tenant; replay also needs ingest."""
+    """Works on the store, whatever the tenant; replay also needs ingest."""
 
-    def __init__(self, store: TelemetryStore, registry: Registry, tenant_id: int, ingest: Ingest | None = None) -> None:
+    def __init__(self, store: TelemetryStore, registry: FleetRegistry, ingest: Ingest | None = None) -> None:
         self._store = store
         self._registry = registry
-        self._tenant_id = tenant_id
         self._ingest = ingest
 
     async def quarantined(self) -> list[Quarantined]:
         """What lies in quarantine, latest first."""
-        rows = await self._store.read(lambda cursor: quarantine.list_quarantined(cursor, self._tenant_id))
+        tenants = self._registry.tenants().values()
+        found = await self._store.read(lambda cursor: [quarantine.list_quarantined(cursor, t) for t in tenants])
+        rows = sorted((row for rows in found for row in rows), key=lambda row: row.last_seen_us, reverse=True)
         return [
             Quarantined(
                 id=row.id,
@@ -51,11 +52,12 @@ class Admin:
         ingest = self._ingest
         if ingest is None:
             raise Unavailable("ingest does not run")
-        bodies = await self._store.read(
-            lambda cursor: quarantine.quarantined_bodies(cursor, self._tenant_id, ids or None)
+        tenants = self._registry.tenants().values()
+        found = await self._store.read(
+            lambda cursor: [quarantine.quarantined_bodies(cursor, tenant, ids or None) for tenant in tenants]
         )
         messages: list[Message] = []
-        for _, device_id, first_seen_us, data in bodies:
+        for _, device_id, first_seen_us, data in (body for bodies in found for body in bodies):
             device = self._registry.device_by_id(device_id)
             if device is not None:
                 messages.append(Message(subjects.up(device.tenant, device.name), data, first_seen_us))

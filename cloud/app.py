@@ -9,7 +9,6 @@ Everything a stage needs it gets here as an argument; nothing else knows two sta
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 import fcntl
 from importlib.metadata import version
 import os
@@ -18,6 +17,7 @@ import signal
 from typing import IO
 
 from litestar import Litestar
+from litestar.types import Scope
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 import structlog
@@ -26,7 +26,6 @@ from cloud.admin import Admin
 from cloud.config import CloudConfig
 from cloud.db import migrate
 from cloud.db.engine import Database
-from cloud.db.scope import TenantDatabase
 from cloud.deployment import check_deployment
 from cloud.derive.engine import DeriveEngine
 from cloud.fleet import device_routes, history_routes, pull_routes, routes
@@ -36,12 +35,16 @@ from cloud.fleet.pulls import Pulls
 from cloud.fleet.registry import FleetRegistry
 from cloud.fleet.service import Fleet
 from cloud.fleet.step import FaultStep, VehicleStateStep
+from cloud.fleets import Fleets
 from cloud.http import live_socket
+from cloud.http.access import principal_of
 from cloud.http.api import make_api
 from cloud.http.guard import Guard, HttpMetrics
 from cloud.http.listener import Listener, bind_tcp, bind_unix
 from cloud.http.live_socket import LiveAccess
 from cloud.http.web_app import WebApp
+from cloud.identity import routes as people_routes
+from cloud.identity.service import Identity
 from cloud.ingest.broker import Broker
 from cloud.ingest.service import Ingest
 from cloud.live.hub import LiveHub
@@ -49,7 +52,6 @@ from cloud.ops import health
 from cloud.ops.control import SOCKET, Control, Status, control_app
 from cloud.ops.health import Probes
 from cloud.ops.metrics import Gauge, StageCollector, StageCount
-from cloud.reads import LiveReads, TelemetryReads
 from cloud.telemetry.derive_reader import DeriveReader
 from cloud.telemetry.ledger_view import load_ledger
 from cloud.telemetry.spans import keep_rolling
@@ -65,6 +67,7 @@ V1_ROUTES = [
     *pull_routes.ROUTES,
     *device_routes.ROUTES,
     *live_socket.ROUTES,
+    *people_routes.ROUTES,
 ]
 LAG_S = 30.0
 log = structlog.get_logger()
@@ -96,9 +99,11 @@ class Cloud:
             on_commit=lambda device_ids, has_rewinds: self.derive.notify(device_ids, has_rewinds),
         )
         self.hub = LiveHub(self.registry, self.ingest.publish)
+        self.fleets = Fleets(self.db, self.registry, self.store, self.hub)
+        self.identity = Identity(self.db, self.registry)
         self.pulls = Pulls(
             self.registry,
-            lambda: TelemetryReads(self.store, self.registry.tenant_id),
+            lambda vehicle_id: self.fleets.of(self.registry.owner_of(vehicle_id)).telemetry,
             self.ingest.publish,
             self.hub.next_number,
         )
@@ -119,6 +124,8 @@ class Cloud:
         self._lock = lock_directory(self.config.data_dir)
         migrate.upgrade(self.db.engine)
         self.registry.load()
+        demo = self.config.registry.tenant if self.config.demo else None
+        self.people = self.identity.open(self.config.data_dir, demo, is_secure=not self.config.demo)
         self.store.open()
 
     def open(self) -> None:
@@ -144,6 +151,7 @@ class Cloud:
                 group.create_task(self.hub.run(), name="live"),
                 group.create_task(self.pulls.run(), name="pulls"),
                 group.create_task(self.derive.run(), name="derive"),
+                group.create_task(self.people.sessions.run(), name="sessions"),
                 group.create_task(keep_building(self.store), name="tiers"),
                 group.create_task(keep_rolling(self.store), name="spans"),
             ]
@@ -154,6 +162,7 @@ class Cloud:
 
     def close(self) -> None:
         """Close what is open, the broker last: what ingest did not commit waits there."""
+        self.identity.close()
         self.store.close()
         self.db.close()
         self.broker.stop()
@@ -181,26 +190,28 @@ class Cloud:
         log.info("service_stopped")
 
     def api(self) -> Litestar:
-        """The HTTP application, for the demo tenant as long as there is no log-in."""
-        tenant_id = self.registry.tenant_id
-        fleet = Fleet(
-            db=TenantDatabase(self.db, tenant_id),
-            registry=self.registry,
-            telemetry=TelemetryReads(self.store, tenant_id),
-            live=LiveReads(self.hub, tenant_id),
-            clock=lambda: datetime.now(UTC),
-        )
+        """The HTTP application: what a route holds is narrowed to the caller's tenant here."""
+
+        def fleet(scope: Scope) -> Fleet:
+            return self.fleets.of(principal_of(scope).tenant_id)
+
+        def live_access(scope: Scope) -> LiveAccess:
+            return LiveAccess(self.hub, principal_of(scope))
+
+        people = self.people
         probes = self.probes()
         return make_api(
             VERSION,
             V1_ROUTES,
             health.ROUTES,
             {
-                "fleet": lambda: fleet,
+                "fleet": fleet,
                 "pulls": lambda: self.pulls,
-                "live_access": lambda: LiveAccess(self.hub, tenant_id),
+                "live_access": live_access,
+                "people": lambda: people,
                 "probes": lambda: probes,
             },
+            people.sessions.identify,
         )
 
     def probes(self) -> Probes:
@@ -232,7 +243,7 @@ class Cloud:
         return f"{self.ingest.lag_s:.1f} s behind"
 
     def _control(self) -> Control:
-        admin = Admin(self.store, self.registry, self.registry.tenant_id, self.ingest)
+        admin = Admin(self.store, self.registry, self.ingest)
 
         async def status() -> Status:
             readiness = await self.probes().readiness()

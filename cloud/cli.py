@@ -294,7 +294,7 @@ async def _offline(config: CloudConfig, ask: Callable[[Any], Coroutine[Any, Any,
     cloud = app.Cloud(config)
     try:
         cloud.open_stores()
-        return await ask(Admin(cloud.store, cloud.registry, cloud.registry.tenant_id))
+        return await ask(Admin(cloud.store, cloud.registry))
     finally:
         cloud.close()
 
@@ -307,7 +307,7 @@ async def _with_stages(config: CloudConfig, ids: list[int]) -> Any:
     try:
         cloud.open()
         async with cloud.stages():
-            return await Admin(cloud.store, cloud.registry, cloud.registry.tenant_id, cloud.ingest).replay(ids)
+            return await Admin(cloud.store, cloud.registry, cloud.ingest).replay(ids)
     finally:
         cloud.close()
 

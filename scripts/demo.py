@@ -65,7 +65,7 @@ class Demo:
                     os.killpg(self.processes[name].pid, signal.SIGKILL)  # each has a session of its own
 
 
-def wait_for(demo: Demo, what: str, ready: Path | str) -> bytes:
+def wait_for(demo: Demo, what: str, ready: Path | str | urllib.request.Request) -> bytes:
     """The content of a file or of an answer, as soon as there is one; nothing for a socket."""
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
@@ -98,16 +98,18 @@ def start_agents(demo: Demo, vehicles: list[dict[str, str]], nats_url: str) -> N
 def name_vehicles(demo: Demo, url: str, vehicles: list[dict[str, str]]) -> None:
     """Give each vehicle its plate, make and model, once its device has registered."""
     by_device = {vehicle["name"]: vehicle for vehicle in vehicles}
+    log_in = urllib.request.Request(f"{url}/api/v1/auth/demo", method="POST")
+    token = json.loads(wait_for(demo, "the log-in", log_in))["access_token"]
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    listed = urllib.request.Request(f"{url}/api/v1/vehicles?limit=500", headers=headers)
     deadline = time.monotonic() + READY_S
     while by_device and time.monotonic() < deadline:
-        for item in json.loads(wait_for(demo, "the fleet", f"{url}/api/v1/vehicles?limit=500"))["items"]:
+        for item in json.loads(wait_for(demo, "the fleet", listed))["items"]:
             vehicle = by_device.pop(item["device_id"] or "", None)
             if vehicle is not None:
                 facts = {key: vehicle[key] for key in ("plate", "make", "model", "year")}
                 body = json.dumps(facts | {"name": vehicle["name"].replace("-", " ").title()}).encode()
-                request = urllib.request.Request(
-                    f"{url}/api/v1/vehicles/{item['id']}", body, {"content-type": "application/json"}, method="PATCH"
-                )
+                request = urllib.request.Request(f"{url}/api/v1/vehicles/{item['id']}", body, headers, method="PATCH")
                 urllib.request.urlopen(request, timeout=5).close()
         time.sleep(0.2)
 

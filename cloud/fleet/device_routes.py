@@ -30,6 +30,7 @@ from cloud.fleet.service import Fleet
 from cloud.fleet.silences import EVENT_KINDS, silences
 from cloud.fleet.tables import Device, Vehicle
 from cloud.http.problem import PROBLEMS
+from cloud.identity.policy import Action
 from sync_protocol.errors import NotFound
 from sync_protocol.signals import catalogue
 
@@ -37,20 +38,20 @@ LEDGER_SILENCES = timedelta(days=30)
 NO_FRAMES = DeviceAccount(FrameTotals(0, 0, 0, 0), None, False)
 
 
-@get("/devices", responses=PROBLEMS, tags=["devices"])
+@get("/devices", action=Action.READ_DEVICES, responses=PROBLEMS, tags=["devices"])
 async def list_devices(fleet: NamedDependency[Fleet]) -> Devices:
     """All devices by name, with the fate of their frames."""
     return Devices(await _devices(fleet))
 
 
-@get("/devices/{device_id:str}", responses=PROBLEMS, tags=["devices"])
+@get("/devices/{device_id:str}", action=Action.READ_DEVICES, responses=PROBLEMS, tags=["devices"])
 async def get_device(fleet: NamedDependency[Fleet], device_id: FromPath[str]) -> DeviceSummary:
     """One device, by its name."""
     _device(fleet, device_id)
     return next(device for device in await _devices(fleet) if device.id == device_id)
 
 
-@get("/devices/{device_id:str}/ledger", responses=PROBLEMS, tags=["devices"])
+@get("/devices/{device_id:str}/ledger", action=Action.READ_DEVICES, responses=PROBLEMS, tags=["devices"])
 async def get_ledger(fleet: NamedDependency[Fleet], device_id: FromPath[str]) -> DeviceLedger:
     """Where every frame of a device is, range by range, and why the device was silent when it was."""
     device = _device(fleet, device_id)
@@ -60,7 +61,7 @@ async def get_ledger(fleet: NamedDependency[Fleet], device_id: FromPath[str]) ->
     return DeviceLedger(device.name, now, _totals(book.streams), book.streams, silences(book.spans, book.events, now))
 
 
-@get("/signals", responses=PROBLEMS, tags=["signals"])
+@get("/signals", action=Action.READ_CATALOGUE, responses=PROBLEMS, tags=["signals"])
 async def list_signals(request: Request[object, object, State]) -> Response[Signals]:
     """The signal catalogue."""
     items = [
@@ -88,7 +89,7 @@ async def list_signals(request: Request[object, object, State]) -> Response[Sign
     return Response(body, headers=headers)
 
 
-@get("/summary", responses=PROBLEMS, tags=["fleet"])
+@get("/summary", action=Action.READ_FLEET, responses=PROBLEMS, tags=["fleet"])
 async def get_summary(fleet: NamedDependency[Fleet]) -> Summary:
     """The fleet at a glance."""
     counts: Counter[str] = Counter(

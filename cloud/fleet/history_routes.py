@@ -13,6 +13,7 @@ from cloud.fleet.service import Fleet
 from cloud.http import parameters
 from cloud.http.parameters import EventKey, read_cursor, span, write_cursor
 from cloud.http.problem import PROBLEMS
+from cloud.identity.policy import Action
 from sync_protocol.signals import catalogue
 
 SignalNames = Annotated[str, QueryParameter(description="Names of the catalogue, separated by commas")]
@@ -20,7 +21,7 @@ Points = Annotated[int, QueryParameter(ge=2, le=10_000, description="About so ma
 Kinds = Annotated[str | None, QueryParameter(max_length=400, description="Kinds, separated by commas; without: all")]
 
 
-@get("/vehicles/{vehicle_id:int}/history", responses=PROBLEMS, tags=["history"])
+@get("/vehicles/{vehicle_id:int}/history", action=Action.READ_HISTORY, responses=PROBLEMS, tags=["history"])
 async def get_history(
     fleet: NamedDependency[Fleet],
     vehicle_id: FromPath[int],
@@ -36,7 +37,7 @@ async def get_history(
     return await fleet.telemetry.history(vehicle_id, wanted, asked.start, asked.end, points)
 
 
-@get("/vehicles/{vehicle_id:int}/track", responses=PROBLEMS, tags=["history"])
+@get("/vehicles/{vehicle_id:int}/track", action=Action.READ_HISTORY, responses=PROBLEMS, tags=["history"])
 async def get_track(
     fleet: NamedDependency[Fleet],
     vehicle_id: FromPath[int],
@@ -50,7 +51,7 @@ async def get_track(
     return await fleet.telemetry.track(vehicle_id, asked.start, asked.end, points)
 
 
-@get("/vehicles/{vehicle_id:int}/events", responses=PROBLEMS, tags=["history"])
+@get("/vehicles/{vehicle_id:int}/events", action=Action.READ_HISTORY, responses=PROBLEMS, tags=["history"])
 async def list_events(
     fleet: NamedDependency[Fleet],
     vehicle_id: FromPath[int],

@@ -10,11 +10,18 @@ from cloud.fleet.pulls import Pull, PullList, PullRequest, Pulls
 from cloud.fleet.service import Fleet
 from cloud.http.parameters import span
 from cloud.http.problem import PROBLEMS, InvalidInput
+from cloud.identity.policy import Action
 
 _LONGEST = timedelta(days=31)
 
 
-@post("/vehicles/{vehicle_id:int}/pulls", status_code=202, responses=PROBLEMS, tags=["history"])
+@post(
+    "/vehicles/{vehicle_id:int}/pulls",
+    action=Action.PULL_HISTORY,
+    status_code=202,
+    responses=PROBLEMS,
+    tags=["history"],
+)
 async def pull_history(
     fleet: NamedDependency[Fleet], pulls: NamedDependency[Pulls], vehicle_id: FromPath[int], data: JSONBody[PullRequest]
 ) -> Pull:
@@ -26,7 +33,7 @@ async def pull_history(
     return await pulls.ask(vehicle_id, asked.start, asked.end, data.most_mb)
 
 
-@get("/vehicles/{vehicle_id:int}/pulls", responses=PROBLEMS, tags=["history"])
+@get("/vehicles/{vehicle_id:int}/pulls", action=Action.READ_HISTORY, responses=PROBLEMS, tags=["history"])
 async def list_pulls(
     fleet: NamedDependency[Fleet], pulls: NamedDependency[Pulls], vehicle_id: FromPath[int]
 ) -> PullList:
@@ -35,7 +42,7 @@ async def list_pulls(
     return PullList(await pulls.of_vehicle(vehicle_id))
 
 
-@get("/vehicles/{vehicle_id:int}/pulls/{number:int}", responses=PROBLEMS, tags=["history"])
+@get("/vehicles/{vehicle_id:int}/pulls/{number:int}", action=Action.READ_HISTORY, responses=PROBLEMS, tags=["history"])
 async def get_pull(
     fleet: NamedDependency[Fleet], pulls: NamedDependency[Pulls], vehicle_id: FromPath[int], number: FromPath[int]
 ) -> Pull:
@@ -44,7 +51,13 @@ async def get_pull(
     return await pulls.one(vehicle_id, number)
 
 
-@delete("/vehicles/{vehicle_id:int}/pulls/{number:int}", status_code=200, responses=PROBLEMS, tags=["history"])
+@delete(
+    "/vehicles/{vehicle_id:int}/pulls/{number:int}",
+    action=Action.PULL_HISTORY,
+    status_code=200,
+    responses=PROBLEMS,
+    tags=["history"],
+)
 async def cancel_pull(
     fleet: NamedDependency[Fleet], pulls: NamedDependency[Pulls], vehicle_id: FromPath[int], number: FromPath[int]
 ) -> Pull:

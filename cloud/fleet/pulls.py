@@ -73,12 +73,15 @@ class PullList(msgspec.Struct, frozen=True):
 
 
 class Pulls:
-    """The pulls of one tenant. Lives in the event loop. `number` gives the strictly rising numbers of commands."""
+    """All pulls, by vehicle. Lives in the event loop.
+
+    `telemetry` gives the history that a vehicle's tenant sees, `number` the strictly rising numbers of commands.
+    """
 
     def __init__(
         self,
         registry: FleetRegistry,
-        telemetry: Callable[[], Telemetry],
+        telemetry: Callable[[int], Telemetry],
         publish: Publish,
         number: Callable[[], int],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -166,7 +169,7 @@ class Pulls:
             return
         now = self._clock()
         since = min(pull.asked_at for pull in open_pulls.values()) - _CLOCK_ERROR
-        rows = await self._telemetry().events(vehicle_id, since, now + _CLOCK_ERROR, _KINDS, 1000, None)
+        rows = await self._telemetry(vehicle_id).events(vehicle_id, since, now + _CLOCK_ERROR, _KINDS, 1000, None)
         _settle(open_pulls, rows)
         for pull in open_pulls.values():
             if pull.state == "requested" and now - pull.asked_at > _EXPIRES:

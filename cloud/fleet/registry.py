@@ -15,6 +15,7 @@ from cloud.facts import DeviceRef
 from cloud.fleet.tables import Assignment, Device, Tenant, Vehicle
 from sync_protocol.errors import Conflict
 from sync_protocol.messages import Hello
+from sync_protocol.subjects import checked_id
 
 # Older than any sample: a device that registers on sight has always sat in the vehicle it brings.
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,17 +42,41 @@ class FleetRegistry:
         self._sitting: dict[int, int] = {}
         self._heard: dict[int, tuple[str, str | None]] = {}
 
-    @property
-    def tenant_id(self) -> int:
-        """The demo tenant, which stands for the caller until there is log-in."""
-        return self._tenants[self._config.tenant]
+    def tenant_named(self, name: str) -> int | None:
+        """The tenant of this name."""
+        return self._tenants.get(name)
+
+    def tenant_name(self, tenant_id: int) -> str:
+        """The word of a tenant in NATS subjects."""
+        return next(name for name, number in self._tenants.items() if number == tenant_id)
+
+    def tenants(self) -> dict[str, int]:
+        """All tenants: {name: id}."""
+        return dict(self._tenants)
+
+    def add_tenant(self, name: str) -> int:
+        """A new tenant. `Invalid` for a name that is no word of a subject, `Conflict` when it is taken."""
+        checked_id(name, "tenant")
+        with self._lock:
+            if name in self._tenants:
+                raise Conflict(f"there is a tenant {name!r} already")
+
+            def write(session: Session) -> int:
+                tenant = Tenant(name=name, created=datetime.now(UTC))
+                session.add(tenant)
+                session.flush()
+                return tenant.id
+
+            self._tenants[name] = tenant_id = self._db.write_sync(write)
+        log.info("tenant_added", tenant=name, tenant_id=tenant_id)
+        return tenant_id
 
     def load(self) -> None:
-        """Read everything; make the demo tenant if it is not there. Call once, before any other method."""
+        """Read everything; in a demo make its tenant if it is not there. Call once, before any other method."""
         name = self._config.tenant
 
         def read(session: Session) -> None:
-            if session.scalar(select(Tenant).where(Tenant.name == name)) is None:
+            if self._is_demo and session.scalar(select(Tenant).where(Tenant.name == name)) is None:
                 session.add(Tenant(name=name, created=datetime.now(UTC)))
                 session.flush()
             tenants = {t.id: t.name for t in session.scalars(select(Tenant))}
@@ -111,6 +136,10 @@ class FleetRegistry:
     def device_named(self, tenant_id: int, name: str) -> DeviceRef | None:
         """A device of a tenant by its name; never registers one."""
         return next((self._by_name.get((t, name)) for t, number in self._tenants.items() if number == tenant_id), None)
+
+    def owner_of(self, vehicle_id: int) -> int:
+        """The tenant of a vehicle that is known to be there."""
+        return self._vehicles[vehicle_id]
 
     def has_vehicle(self, tenant_id: int, vehicle_id: int) -> bool:
         """Whether a tenant has this vehicle."""

@@ -27,6 +27,7 @@ from cloud.fleet.service import Fleet
 from cloud.fleet.tables import Fault, Vehicle, VehicleState
 from cloud.http.parameters import PageKey, read_cursor, span, write_cursor
 from cloud.http.problem import PROBLEMS
+from cloud.identity.policy import Action
 from sync_protocol.errors import NotFound
 from sync_protocol.trouble_codes import text_of
 
@@ -37,7 +38,7 @@ Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the pa
 Search = Annotated[str | None, QueryParameter(max_length=80, description="Part of name, plate, VIN, make or model")]
 
 
-@get("/vehicles", responses=PROBLEMS, tags=["vehicles"])
+@get("/vehicles", action=Action.READ_FLEET, responses=PROBLEMS, tags=["vehicles"])
 async def list_vehicles(
     fleet: NamedDependency[Fleet], limit: Limit = 100, cursor: Cursor = None, q: Search = None
 ) -> VehiclePage:
@@ -49,13 +50,13 @@ async def list_vehicles(
     return VehiclePage(items, write_cursor(PageKey(items[-1].name, items[-1].id)) if more else None)
 
 
-@get("/vehicles/{vehicle_id:int}", responses=PROBLEMS, tags=["vehicles"])
+@get("/vehicles/{vehicle_id:int}", action=Action.READ_FLEET, responses=PROBLEMS, tags=["vehicles"])
 async def get_vehicle(fleet: NamedDependency[Fleet], vehicle_id: FromPath[int]) -> VehicleSummary:
     """One vehicle."""
     return await _summary(fleet, vehicle_id)
 
 
-@patch("/vehicles/{vehicle_id:int}", responses=PROBLEMS, tags=["vehicles"])
+@patch("/vehicles/{vehicle_id:int}", action=Action.CHANGE_VEHICLE, responses=PROBLEMS, tags=["vehicles"])
 async def change_vehicle(
     fleet: NamedDependency[Fleet], vehicle_id: FromPath[int], data: JSONBody[VehicleChange]
 ) -> VehicleSummary:
@@ -73,14 +74,14 @@ async def change_vehicle(
     return await _summary(fleet, vehicle_id)
 
 
-@get("/vehicles/{vehicle_id:int}/state", responses=PROBLEMS, tags=["vehicles"])
+@get("/vehicles/{vehicle_id:int}/state", action=Action.READ_FLEET, responses=PROBLEMS, tags=["vehicles"])
 async def get_current_values(fleet: NamedDependency[Fleet], vehicle_id: FromPath[int]) -> CurrentValues:
     """The newest sample of each signal, with its age."""
     fleet.require(vehicle_id)
     return vehicles.current_values(vehicle_id, fleet.live.now(vehicle_id), fleet.clock())
 
 
-@get("/vehicles/{vehicle_id:int}/states", responses=PROBLEMS, tags=["vehicles"])
+@get("/vehicles/{vehicle_id:int}/states", action=Action.READ_HISTORY, responses=PROBLEMS, tags=["vehicles"])
 async def list_states(
     fleet: NamedDependency[Fleet], vehicle_id: FromPath[int], from_: From = None, to: To = None
 ) -> States:
@@ -103,7 +104,7 @@ async def list_states(
     return States(await fleet.db.run(read))
 
 
-@get("/vehicles/{vehicle_id:int}/faults", responses=PROBLEMS, tags=["vehicles"])
+@get("/vehicles/{vehicle_id:int}/faults", action=Action.READ_FLEET, responses=PROBLEMS, tags=["vehicles"])
 async def list_faults(
     fleet: NamedDependency[Fleet], vehicle_id: FromPath[int], active: FromQuery[bool | None] = None
 ) -> Faults:
@@ -131,7 +132,13 @@ async def list_faults(
     return Faults(await fleet.db.run(read))
 
 
-@post("/vehicles/{vehicle_id:int}/watch", status_code=202, responses=PROBLEMS, tags=["vehicles"])
+@post(
+    "/vehicles/{vehicle_id:int}/watch",
+    action=Action.WATCH_VEHICLE,
+    status_code=202,
+    responses=PROBLEMS,
+    tags=["vehicles"],
+)
 async def watch_vehicle(fleet: NamedDependency[Fleet], vehicle_id: FromPath[int]) -> Lease:
     """Ask the vehicle for a frame a second while somebody looks; renew before the lease ends."""
     fleet.require(vehicle_id)

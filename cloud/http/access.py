@@ -45,7 +45,7 @@ def check_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
     if action is Action.PUBLIC:
         return
     principal: Principal | None = connection.scope["user"]
-    is_socket = connection.str(scope["type"]) == "websocket"
+    is_socket = str(connection.scope["type"]) == "websocket"
     if principal is None:
         reason = "Expected a token of a session that lasts: log in."
         raise WebSocketException(detail=reason, code=_NOBODY) if is_socket else Unauthenticated(reason)

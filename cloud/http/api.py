@@ -1,6 +1,7 @@
 """The Litestar application: routes, errors, OpenAPI."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from litestar import Litestar, Router
@@ -10,6 +11,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ControllerRouterHandler
 
+from cloud.http.access import Authenticate, Identify, check_access, require_actions
 from cloud.http.problem import problem_response
 from sync_protocol.errors import MilepostError
 
@@ -20,11 +22,18 @@ def make_api(
     version: str,
     v1: Sequence[ControllerRouterHandler],
     operations: Sequence[ControllerRouterHandler],
-    dependencies: Mapping[str, Callable[[], Any]],
+    dependencies: Mapping[str, Callable[..., Any]],
+    identify: Identify,
 ) -> Litestar:
-    """The API with `v1` below /api/v1 and `operations` (health, metrics) beside it."""
+    """The API with `v1` below /api/v1 and `operations` (health, metrics) beside it, which are open.
+
+    `TypeError` when a route of `v1` does not say what it does: nobody would know who may call it.
+    """
+    require_actions(v1)
     return Litestar(
-        [Router(PREFIX, route_handlers=list(v1)), *operations],
+        [Router(PREFIX, route_handlers=list(v1), guards=[check_access]), *operations],
+        # Here and not at the router, which copies deeply what it is given.
+        middleware=[partial(Authenticate, identify=identify)],
         dependencies={name: Provide(make, sync_to_thread=False) for name, make in dependencies.items()},
         exception_handlers={
             MilepostError: problem_response,

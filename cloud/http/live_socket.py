@@ -9,16 +9,18 @@ from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
 import msgspec
 
+from cloud.http.access import SUBPROTOCOL
+from cloud.identity.policy import Action, Principal
 from cloud.live.hub import LiveHub, LiveMessage, LiveVehicle
 
-BAD_QUERY = 4400
+BAD_QUERY, ENDED = 4400, 4401
 
 
 class LiveAccess(NamedTuple):
-    """The hub, and whose vehicles the caller may see."""
+    """The hub, and who looks: the vehicles of the own tenant, until the session ends."""
 
     hub: LiveHub
-    tenant_id: int
+    principal: Principal
 
 
 class LiveNews(msgspec.Struct, frozen=True):
@@ -32,30 +34,36 @@ class LiveNews(msgspec.Struct, frozen=True):
 PING = b'{"type":"ping"}'
 
 
-@websocket("/live")
+@websocket("/live", action=Action.READ_FLEET)
 async def live(socket: WebSocket[Any, Any, Any], live_access: NamedDependency[LiveAccess]) -> None:
-    """Live vehicles; `?vehicles=1,2` narrows it to these."""
-    await socket.accept()
+    """Live vehicles; `?vehicles=1,2` narrows it to these. Closed with 4401 once the session has ended."""
+    offered = socket.headers.get("sec-websocket-protocol", "")
+    await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered.replace(" ", "").split(",") else None)
     try:
         wanted = _wanted(socket.query_params.get("vehicles"))
     except ValueError:
         await socket.close(BAD_QUERY, "vehicles: expected ids separated by commas")
         return
+    principal = live_access.principal
     gone = asyncio.create_task(_until_gone(socket))
+    ended = asyncio.create_task(principal.ended.wait())
     try:
-        with live_access.hub.client(live_access.tenant_id, wanted) as client:
+        with live_access.hub.client(principal.tenant_id, wanted) as client:
             while not gone.done():
                 coming = asyncio.create_task(client.next())
-                await asyncio.wait((gone, coming), return_when=asyncio.FIRST_COMPLETED)
-                if not coming.done():
+                await asyncio.wait((gone, ended, coming), return_when=asyncio.FIRST_COMPLETED)
+                if ended.done() or not coming.done():
                     coming.cancel()
                     break
                 # Waits while the client's buffer is full; what happens meanwhile is one change later on.
                 await socket.send_data(_encode(coming.result()), mode="text")
+        if ended.done() and not gone.done():
+            await socket.close(ENDED, "the session has ended")
     except WebSocketDisconnect:
         pass
     finally:
         gone.cancel()
+        ended.cancel()
 
 
 def _wanted(text: str | None) -> frozenset[int] | None:

@@ -20,12 +20,12 @@ import time
 from typing import Any
 
 import duckdb
-import httpx
 import nats
 import numpy as np
 
 from tests.bench import api_store
 from tests.bench.report import Figure, report
+from tests.support.caller import api_client, read
 from tests.support.cloud_process import CloudProcess
 from tests.support.frames import Drive
 
@@ -95,7 +95,7 @@ def run(folder: Path, rows: int, rounds: int) -> None:
     try:
         time.sleep(WARM_S)
         times, floor = ask_all(process.url, reads(end), rounds)
-        stored = httpx.get(f"{process.url}/api/v1/summary").json()
+        stored = read(process.url, "/summary")
     finally:
         sender.terminate()
         sender.wait()
@@ -122,7 +122,7 @@ def ask_all(url: str, pages: dict[str, Any], rounds: int) -> tuple[dict[str, lis
     """Milliseconds of each read; one after the other in mixed order, as a person goes through pages."""
     times: dict[str, list[float]] = {name: [] for name in pages}
     floor: list[float] = []
-    with httpx.Client(base_url=url, timeout=60) as client:
+    with api_client(url, 60) as client:
         for turn in range(-2, rounds):
             vehicle = random.randint(1, api_store.VEHICLES)
             for name, make in pages.items():

@@ -19,6 +19,7 @@ from websockets.asyncio.client import connect
 
 from sync_protocol.subjects import up
 from tests.bench.report import Figure, report
+from tests.support.caller import DemoAuth, demo_token, subprotocols
 from tests.support.cloud_process import CloudProcess
 from tests.support.frames import CheapFleet
 
@@ -46,10 +47,10 @@ class Clock:
         self.fleet: list[float] = []
 
 
-async def listen(url: str, clock: Clock, into: list[float], ready: asyncio.Event) -> None:
+async def listen(url: str, token: str, clock: Clock, into: list[float], ready: asyncio.Event) -> None:
     """A browser that only takes the time."""
     decoder = msgspec.json.Decoder(News)
-    async with connect(url, max_size=None) as socket:
+    async with connect(url, max_size=None, subprotocols=subprotocols(token)) as socket:
         async for text in socket:
             now = time.perf_counter()
             ready.set()
@@ -99,7 +100,7 @@ async def measure(cloud: CloudProcess, watched: int, rate: float, seconds: float
     for device in range(watched):
         await client.publish(up("demo", f"watched-{device}"), fleet.next(device))
     ids: list[int] = []
-    async with httpx.AsyncClient(base_url=cloud.url) as http, asyncio.timeout(120):
+    async with httpx.AsyncClient(base_url=cloud.url, auth=DemoAuth()) as http, asyncio.timeout(120):
         for device in range(len(others.streams)):
             await client.publish(up("demo", f"other-{device}"), others.next(device))
         total = watched + len(others.streams)
@@ -111,12 +112,13 @@ async def measure(cloud: CloudProcess, watched: int, rate: float, seconds: float
             by_name = {item["name"]: item["id"] for item in page["items"]}
             ids = [by_name[f"watched-{d}"] for d in range(watched) if f"watched-{d}" in by_name]
     base = cloud.url.replace("http://", "ws://") + "/api/v1/live"
+    token = demo_token(cloud.url)
     events = [asyncio.Event() for _ in range(watched + 1)]
     tasks = [
-        asyncio.create_task(listen(f"{base}?vehicles={vehicle}", clock, clock.watched, events[i]))
+        asyncio.create_task(listen(f"{base}?vehicles={vehicle}", token, clock, clock.watched, events[i]))
         for i, vehicle in enumerate(ids)
     ]
-    tasks.append(asyncio.create_task(listen(base, clock, clock.fleet, events[-1])))
+    tasks.append(asyncio.create_task(listen(base, token, clock, clock.fleet, events[-1])))
     async with asyncio.timeout(30):
         for event in events:
             await event.wait()

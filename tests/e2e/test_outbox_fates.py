@@ -2,11 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator
-import json
 from pathlib import Path
 import shutil
 import sqlite3
-import urllib.request
 
 import duckdb
 import pytest
@@ -15,6 +13,7 @@ from edge.control import ask
 from edge.ledger_view import LedgerView, read_ledger
 from sync_protocol.errors import MilepostError
 from sync_protocol.header import frame_crc, read_header
+from tests.support.caller import read
 from tests.support.cloud_process import CloudProcess, eventually
 from tests.support.fleet_processes import Agent, SimulatedVehicle, simulated
 from tests.torture.compare import Sample, committed, samples_of
@@ -156,6 +155,5 @@ def test_two_agents_with_one_identity(tmp_path: Path, cloud: CloudProcess, vehic
     run_until(second, FRAMES)
     ledgers = stop(first), stop(second)
     assert sum(ledger.forked for ledger in ledgers) > 0
-    with urllib.request.urlopen(f"{cloud.url}/api/v1/devices/van-1", timeout=10) as answer:
-        assert json.loads(answer.read())["is_forked"] is True, "the fork is shown"
+    assert read(cloud.url, "/devices/van-1")["is_forked"] is True, "the fork is shown"
     assert_all_stored_once(cloud, [first.outbox, second.outbox])

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.support.agent_process import AgentProcess, write_recording
+from tests.support.caller import api_client
 from tests.support.cloud_process import PROMPT, CloudProcess, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -54,7 +55,7 @@ def payload_bytes(agent: AgentProcess) -> dict[str, int]:
 
 
 def test_a_pulled_range_arrives_and_nothing_else_does(cloud: CloudProcess, agent: AgentProcess) -> None:
-    with httpx.Client(base_url=cloud.url, timeout=20) as http:
+    with api_client(cloud.url) as http:
         found = eventually(lambda: http.get("/api/v1/vehicles").json()["items"], "the vehicle")
         vehicle = found[0]["id"]
         eventually(lambda: agent.ask("status")["frames"]["pending"] >= 75, "frames that wait a while", 60)
@@ -89,7 +90,7 @@ def test_a_pulled_range_arrives_and_nothing_else_does(cloud: CloudProcess, agent
 
 
 def test_what_is_wrong_with_a_request_for_a_pull(cloud: CloudProcess, agent: AgentProcess) -> None:
-    with httpx.Client(base_url=cloud.url, timeout=20) as http:
+    with api_client(cloud.url) as http:
         vehicle = eventually(lambda: http.get("/api/v1/vehicles").json()["items"], "the vehicle")[0]["id"]
         path = f"/api/v1/vehicles/{vehicle}/pulls"
         now_ms = time.time_ns() // 1_000_000

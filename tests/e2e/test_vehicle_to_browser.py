@@ -1,17 +1,17 @@
 """From an ELM327 on a pty and gpsd on TCP to pixels in Chromium: every part is the real one but the vehicle."""
 
 from collections.abc import Iterator
-import json
 import os
 from pathlib import Path
 import re
 import shutil
-import urllib.request
+from typing import Any
 
 from playwright.sync_api import Page, expect, sync_playwright
 import pytest
 
 from edge.ledger_view import read_ledger
+from tests.support.caller import read
 from tests.support.cloud_process import CloudProcess, eventually
 from tests.support.fleet_processes import Agent, simulated
 
@@ -39,13 +39,6 @@ def page() -> Iterator[Page]:
         yield fresh
         browser.close()
     assert errors == []
-
-
-def get(url: str) -> dict[str, object]:
-    """One answer of the API."""
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        found: dict[str, object] = json.loads(answer.read())
-        return found
 
 
 def test_a_vehicle_is_seen_and_its_ledger_adds_up(tmp_path: Path, page: Page) -> None:
@@ -86,9 +79,9 @@ def _compare(url: str, agent: Agent) -> None:
     assert (mine.pending, mine.lost, mine.forked) == (0, 0, 0)
     assert mine.committed > 5
 
-    def cloud_ledger() -> dict[str, object] | None:
-        found = get(f"{url}/api/v1/devices/{agent.device}/ledger")
-        return found if found["totals"]["stored"] == mine.committed else None  # type: ignore[index]  # JSON
+    def cloud_ledger() -> Any:
+        found = read(url, f"/devices/{agent.device}/ledger")
+        return found if found["totals"]["stored"] == mine.committed else None
 
     found = eventually(cloud_ledger, "the same frames in the cloud")
     assert found["totals"] == {"stored": mine.committed, "pending": 0, "lost": 0, "quarantined": 0}

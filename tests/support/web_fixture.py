@@ -23,6 +23,32 @@ from tests.support.web_fleet import Fleet, iso
 
 DIST = Path(__file__).parents[2] / "cloud" / "web" / "dist"
 NOT_FOUND = 404
+NOT_LOGGED_IN = 401, {"type": "about:blank", "title": "Unauthorized", "status": 401, "detail": "Log in."}
+DEMO = {
+    "id": 1,
+    "email": "demo@milepost.invalid",
+    "name": "Demo",
+    "tenant": "demo",
+    "role": "owner",
+    "actions": [],
+    "is_demo": True,
+    "session_id": "00" * 16,
+}
+PERSON = {"email": "mara@fleet.example", "name": "Mara Lind", "tenant": "north", "role": "manager", "is_demo": False}
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
+SESSIONS = [
+    {
+        "id": f"{number:02x}" * 16,
+        "tenant": "north",
+        "created": "2026-11-20T08:00:00Z",
+        "last_used": "2026-11-24T08:00:00Z",
+        "expires": "2026-12-08T08:00:00Z",
+        "agent": agent,
+        "address": f"192.0.2.{number + 7}",
+        "is_current": number == 0,
+    }
+    for number, agent in enumerate((AGENT, "milepost-report/1.2"))
+]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Coroutine[Any, Any, dict[str, Any]]]
 Query = dict[str, str]
@@ -130,10 +156,14 @@ def ledger(vehicle: int, now: float, *, is_whole: bool = False) -> dict[str, Any
 class Fixture:
     """The ASGI application. `watches` counts the leases that were asked for, by vehicle."""
 
-    def __init__(self, fleet: Fleet, dist: Path = DIST, *, is_whole: bool = False) -> None:
+    def __init__(
+        self, fleet: Fleet, dist: Path = DIST, *, is_whole: bool = False, has_people: bool = False
+    ) -> None:
         self.fleet = fleet
         self.dist = dist
         self.is_whole = is_whole
+        self.has_people = has_people
+        self.is_logged_in = False
         self.watches: dict[int, int] = {}
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -158,7 +188,7 @@ class Fixture:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.accept", "subprotocol": "milepost.v1"})
         gone = asyncio.create_task(receive())
         kind = "snapshot"
         try:
@@ -175,6 +205,8 @@ class Fixture:
         return self.fleet.status(vehicle) in ("driving", "idling")
 
     def _answer(self, method: str, path: str, query: Query) -> Answer:
+        if path.startswith(("/auth/", "/me")):
+            return self._person(method, path)
         if method == "GET" and path == "/fixture/watches":
             return 200, self.watches
         if found := re.fullmatch(r"/vehicles/(\d+)(?:/(\w+))?", path):
@@ -192,6 +224,22 @@ class Fixture:
             "/summary": self._summary,
         }
         return (200, lists[path]()) if path in lists else _not_found(path)
+
+    def _person(self, method: str, path: str) -> Answer:
+        """A demo, or with `has_people` a service where somebody has to log in; the password is not looked at."""
+        token = {"access_token": "fixture", "expires_in": 600, "token_type": "Bearer"}
+        answers: dict[tuple[str, str], Answer] = {
+            ("GET", "/auth/ways"): (200, {"is_demo": not self.has_people}),
+            ("POST", "/auth/refresh"): (200, token) if self.is_logged_in else NOT_LOGGED_IN,
+            ("POST", "/auth/demo"): NOT_LOGGED_IN if self.has_people else (200, token),
+            ("POST", "/auth/token"): (200, token),
+            ("POST", "/auth/log-out"): (200, {}),
+            ("GET", "/auth/sessions"): (200, {"items": SESSIONS}),
+            ("GET", "/me"): (200, {**DEMO, **(PERSON if self.has_people else {})}),
+        }
+        if (method, path) in (("POST", "/auth/token"), ("POST", "/auth/log-out")):
+            self.is_logged_in = path == "/auth/token"
+        return answers.get((method, path), _not_found(path))
 
     def _vehicle(self, vehicle: int, part: str | None, query: Query) -> Answer:
         if part == "watch":
@@ -263,8 +311,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--vehicles", type=int, default=12)
     parser.add_argument("--whole", action="store_true", help="no device has lost, quarantined or forked anything")
+    parser.add_argument("--people", action="store_true", help="no demo: somebody has to log in")
     arguments = parser.parse_args()
-    app = Fixture(Fleet(arguments.vehicles), is_whole=arguments.whole)
+    app = Fixture(Fleet(arguments.vehicles), is_whole=arguments.whole, has_people=arguments.people)
     uvicorn.run(
         app, host="127.0.0.1", port=arguments.port, log_level="warning", lifespan="off", timeout_graceful_shutdown=1
     )

@@ -79,15 +79,19 @@ describe('back-off', () => {
 class FakeSocket {
   static made: FakeSocket[] = [];
   onmessage: ((event: { data: unknown }) => void) | null = null;
-  onclose: (() => void) | null = null;
+  onclose: ((event: { code: number }) => void) | null = null;
   isClosed = false;
 
-  constructor(readonly url: string) {
+  constructor(
+    readonly url: string,
+    readonly protocols: string[],
+  ) {
     FakeSocket.made.push(this);
   }
-  close(): void {
+  close(code = 1006): void {
+    if (this.isClosed) return;
     this.isClosed = true;
-    this.onclose?.();
+    this.onclose?.({ code });
   }
   say(message: LiveMessage): void {
     this.onmessage?.({ data: JSON.stringify(message) });
@@ -98,19 +102,25 @@ describe('link', () => {
   const states: LinkState[] = [];
   const messages: LiveMessage[] = [];
   let link: LiveLink;
+  let token: string | null;
+  let forgotten: string[];
   const newest = () => FakeSocket.made.at(-1) as FakeSocket;
 
-  beforeEach(() => {
+  beforeEach(async () => {
     vi.useFakeTimers();
     vi.stubGlobal('WebSocket', FakeSocket);
     FakeSocket.made = [];
     states.length = messages.length = 0;
+    token = 'first';
+    forgotten = [];
     link = new LiveLink(
       'ws://test/live',
+      { token: async () => token, forget: (old) => forgotten.push(old) },
       (message) => messages.push(message),
       (state) => states.push(state),
     );
     link.start();
+    await vi.advanceTimersByTimeAsync(0);
   });
   afterEach(() => {
     link.stop();
@@ -126,14 +136,14 @@ describe('link', () => {
     expect(messages.map(({ type }) => type)).toEqual(['snapshot', 'changes']);
   });
 
-  test('comes back after a loss, waits longer each time, and starts over once it is live', () => {
+  test('comes back after a loss, waits longer each time, and starts over once it is live', async () => {
     const waits: number[] = [];
     for (let attempt = 0; attempt < 4; attempt++) {
       newest().close();
       const state = states.at(-1);
       if (state?.phase !== 'waiting') throw new Error('not waiting');
       waits.push(state.retryAtMs - Date.now());
-      vi.advanceTimersByTime(15_000);
+      await vi.advanceTimersByTimeAsync(15_000);
       expect(FakeSocket.made).toHaveLength(attempt + 2);
     }
     for (const [attempt, wait] of waits.entries()) {
@@ -157,25 +167,52 @@ describe('link', () => {
     expect(states.some(({ phase }) => phase === 'waiting')).toBe(true);
   });
 
-  test('try now skips the wait, and does nothing while connected', () => {
+  test('try now skips the wait, and does nothing while connected', async () => {
     newest().close();
     link.retryNow();
+    link.retryNow();
+    await vi.advanceTimersByTimeAsync(0);
     expect(FakeSocket.made).toHaveLength(2);
     link.retryNow();
+    await vi.advanceTimersByTimeAsync(0);
     expect(FakeSocket.made).toHaveLength(2);
   });
 
-  test('a late word of a dropped connection is not believed', () => {
+  test('a late word of a dropped connection is not believed', async () => {
     const old = newest();
     old.close();
     link.retryNow();
+    await vi.advanceTimersByTimeAsync(0);
     old.say(snapshot(vehicle(9)));
     expect(messages).toEqual([]);
   });
 
-  test('stopped, it stays away', () => {
+  test('offers the token beside the protocol, and forgets one that is not let in or has ended', async () => {
+    expect(newest().protocols).toEqual(['milepost.v1', 'bearer.first']);
+    newest().say(snapshot());
+    newest().close();
+    expect(forgotten).toEqual([]);
+    await vi.advanceTimersByTimeAsync(15_000);
+    newest().close();
+    expect(forgotten).toEqual(['first']);
+    token = 'second';
+    await vi.advanceTimersByTimeAsync(15_000);
+    newest().say(snapshot());
+    newest().close(4401);
+    expect(forgotten).toEqual(['first', 'second']);
+  });
+
+  test('without a session no connection is made', async () => {
+    token = null;
+    newest().close();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(FakeSocket.made).toHaveLength(1);
+    expect(states.at(-1)?.phase).toBe('waiting');
+  });
+
+  test('stopped, it stays away', async () => {
     link.stop();
-    vi.advanceTimersByTime(60_000);
+    await vi.advanceTimersByTimeAsync(60_000);
     expect(FakeSocket.made).toHaveLength(1);
     expect(newest().isClosed).toBe(true);
   });

@@ -40,6 +40,7 @@ const LEDGER: Ledger = {
 
 /** The server, as far as this page asks it. */
 function serve(path: string): Response {
+  if (path === '/api/v1/auth/refresh') return Response.json({ access_token: 'held', expires_in: 600 });
   if (path === '/api/v1/devices/mp-0007/ledger') return Response.json(LEDGER);
   if (path === '/api/v1/devices/mp-0007')
     return Response.json({ ...LEDGER, id: 'mp-0007', vehicle_id: null, last_seen: null });

@@ -11,6 +11,7 @@ import nats
 import pytest
 
 from sync_protocol.messages import Event, Gap, StreamState
+from tests.support.caller import api_client
 from tests.support.cloud_process import PROMPT, CloudProcess
 from tests.support.fleet import FakeDevice
 from tests.support.frames import Drive
@@ -39,7 +40,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     van = Drive(1, boot=1, epoch_ms=start_ms - 5_000)
     try:
         asyncio.run(_fill(process.nats_url, van, start_ms))
-        with httpx.Client(base_url=process.url, timeout=20) as client:
+        with api_client(process.url) as client:
             yield Service(process, client, start_ms, van)
         assert process.stop() == 0
     finally:

@@ -10,6 +10,7 @@ import time
 import nats
 import pytest
 
+from cloud.db.migrate import head
 from tests.integration.api.conftest import Service
 from tests.support.cloud_process import CloudProcess, eventually
 from tests.support.fleet import FakeDevice
@@ -69,9 +70,9 @@ def test_no_data_is_told(tmp_path: Path) -> None:
 
 
 def test_migrate_up_and_down(process: CloudProcess) -> None:
-    assert json.loads(process.command("migrate", "--json").stdout)["to"] == "0001"
-    assert json.loads(process.command("migrate", "--revision", "base", "--json").stdout) == {"from": "0001", "to": None}
-    assert json.loads(process.command("migrate", "--json").stdout) == {"from": None, "to": "0001"}
+    assert json.loads(process.command("migrate", "--json").stdout)["to"] == head()
+    assert json.loads(process.command("migrate", "--revision", "base", "--json").stdout) == {"from": head(), "to": None}
+    assert json.loads(process.command("migrate", "--json").stdout) == {"from": None, "to": head()}
 
 
 def test_migrate_beside_a_service_is_refused(service: Service) -> None:

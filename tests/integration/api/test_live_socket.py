@@ -15,6 +15,7 @@ import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.integration.api.conftest import Service
+from tests.support.caller import demo_token, subprotocols
 from tests.support.fleet import FakeDevice
 from tests.support.frames import Drive
 
@@ -22,7 +23,9 @@ Socket = websockets.ClientConnection
 
 
 def connect(service: Service, query: str = "", **options: Any) -> websockets.connect:
-    return websockets.connect(service.process.url.replace("http", "ws") + "/api/v1/live" + query, **options)
+    url = service.process.url
+    offered = subprotocols(demo_token(url))
+    return websockets.connect(f"{url.replace('http', 'ws')}/api/v1/live{query}", subprotocols=offered, **options)
 
 
 async def message(socket: Socket, kind: str) -> Any:

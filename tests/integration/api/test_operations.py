@@ -12,6 +12,7 @@ import nats
 import pytest
 
 from tests.integration.api.conftest import Service
+from tests.support.caller import api_client
 from tests.support.cloud_process import CloudProcess, eventually
 from tests.support.fleet import FakeDevice
 from tests.support.frames import Drive
@@ -84,7 +85,7 @@ def test_what_is_committed_survives_sigkill_and_sigterm(process: CloudProcess) -
     asyncio.run(send(5, 20))
     assert process.stop() == 0
     process.start()
-    with httpx.Client(base_url=process.url) as http:
+    with api_client(process.url) as http:
         stream = http.get("/api/v1/devices/van-01/ledger").json()["streams"][0]
         assert stream["stored"] == [[1, 20]]
         vehicle = http.get("/api/v1/vehicles").json()["items"][0]

@@ -1,3 +1,4 @@
+import { accessToken, forget } from './session';
 import type { Problem } from './types';
 
 const PREFIX = '/api/v1';
@@ -41,18 +42,32 @@ async function problemOf(response: Response): Promise<ApiError> {
   }
 }
 
-async function request(method: 'GET' | 'POST', path: string, query: Query, signal?: AbortSignal): Promise<Response> {
+type Method = 'GET' | 'POST' | 'DELETE';
+
+async function request(
+  method: Method,
+  path: string,
+  query: Query,
+  signal?: AbortSignal,
+  isAgain = false,
+): Promise<Response> {
   const limit = AbortSignal.timeout(TIMEOUT_MS);
   let response: Response;
+  let token: string | null;
   try {
+    token = await accessToken();
     response = await fetch(apiUrl(path, query), {
       method,
-      headers: { accept: 'application/json' },
+      headers: { accept: 'application/json', ...(token !== null && { authorization: `Bearer ${token}` }) },
       signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
     });
   } catch (error) {
     if (signal?.aborted === true) throw error;
     throw new ApiError(0, 'The server cannot be reached.');
+  }
+  if (response.status === 401 && token !== null && !isAgain) {
+    forget(token);
+    return request(method, path, query, signal, true);
   }
   if (!response.ok) throw await problemOf(response);
   return response;
@@ -64,4 +79,8 @@ export async function get<T>(path: string, query: Query = {}, signal?: AbortSign
 
 export async function post(path: string): Promise<void> {
   await request('POST', path, {});
+}
+
+export async function remove(path: string): Promise<void> {
+  await request('DELETE', path, {});
 }

@@ -131,6 +131,17 @@ export const ledgerQuery = (id: string) =>
     refetchInterval: 5_000,
   });
 
+export const meQuery = queryOptions({
+  queryKey: ['me'],
+  queryFn: ({ signal }) => get<T.Me>('/me', {}, signal),
+  staleTime: 300_000,
+});
+
+export const sessionsQuery = queryOptions({
+  queryKey: ['me', 'sessions'],
+  queryFn: ({ signal }) => get<{ items: T.PersonSession[] }>('/auth/sessions', {}, signal),
+});
+
 export const signalsQuery = queryOptions({
   queryKey: ['signals'],
   queryFn: ({ signal }) => get<T.Catalogue>('/signals', {}, signal),

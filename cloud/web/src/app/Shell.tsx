@@ -3,8 +3,10 @@ import { Link, Outlet, useLocation, useRouter } from '@tanstack/react-router';
 import { useEffect, useRef } from 'react';
 import { RouterProvider as AriaRouter } from 'react-aria-components';
 import { startLive, useLink } from '../live/store';
+import { Brand } from './Brand';
 import { DisplayMenu } from './DisplayMenu';
 import { LinkBanner } from './LinkBanner';
+import { UserMenu } from './UserMenu';
 import './shell.css';
 
 const PHASE_WORDS = { connecting: 'Connecting', live: 'Live', waiting: 'Not connected' } as const;
@@ -41,11 +43,7 @@ export function Shell() {
       </a>
       <header className="top">
         <Link to="/" className="brand" aria-label="Milepost, fleet">
-          <svg viewBox="0 0 32 32" aria-hidden="true">
-            <path className="brand-post" d="M8 30V12a8 8 0 0 1 16 0v18Z" />
-            <path className="brand-band" d="M8 15h16v6H8Z" />
-          </svg>
-          <span>Milepost</span>
+          <Brand />
         </Link>
         <nav aria-label="Main">
           <Link to="/" activeOptions={{ exact: true, includeSearch: false }}>
@@ -57,6 +55,7 @@ export function Shell() {
         <div className="top-end">
           <LinkLamp />
           <DisplayMenu />
+          <UserMenu />
         </div>
       </header>
       <LinkBanner />

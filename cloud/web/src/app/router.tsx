@@ -12,9 +12,9 @@ import type { FleetSearch } from '../pages/fleet/rows';
 import { NotFoundPage } from '../pages/NotFoundPage';
 import { ErrorNotice } from '../ui/ErrorNotice';
 import { Skeleton } from '../ui/Skeleton';
-import { Shell } from './Shell';
+import { Gate } from './Gate';
 
-const root = createRootRoute({ component: Shell, notFoundComponent: () => <NotFoundPage /> });
+const root = createRootRoute({ component: Gate, notFoundComponent: () => <NotFoundPage /> });
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
 const isWhole = (value: unknown): value is number => Number.isSafeInteger(value);

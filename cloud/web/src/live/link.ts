@@ -9,6 +9,8 @@ export type LinkState =
 
 /** The server pings every 15 s when it has nothing to say: silence for longer than this is a dead link. */
 const DEAD_AFTER_MS = 35_000;
+/** The server closes with this when the session has ended. */
+const ENDED = 4401;
 
 /** One WebSocket that is always there: it reconnects by itself, and every connection starts with a snapshot. */
 export class LiveLink {
@@ -17,9 +19,11 @@ export class LiveLink {
   private watchdog: ReturnType<typeof setTimeout> | undefined;
   private attempt = 0;
   private isStopped = false;
+  private isOpening = false;
 
   constructor(
     private readonly url: string,
+    private readonly session: { token: () => Promise<string | null>; forget: (token: string) => void },
     private readonly onMessage: (message: LiveMessage) => void,
     private readonly onState: (state: LinkState) => void,
   ) {}
@@ -28,7 +32,7 @@ export class LiveLink {
     this.isStopped = false;
     addEventListener('online', this.retryNow);
     document.addEventListener('visibilitychange', this.onVisible);
-    this.connect();
+    void this.connect();
   }
 
   stop(): void {
@@ -41,18 +45,29 @@ export class LiveLink {
 
   /** Skip the rest of the wait. Does nothing while a connection stands or is being made. */
   readonly retryNow = (): void => {
-    if (this.socket === null && !this.isStopped) this.connect();
+    if (this.socket === null && !this.isOpening && !this.isStopped) void this.connect();
   };
 
   private readonly onVisible = (): void => {
     if (document.visibilityState === 'visible') this.retryNow();
   };
 
-  private connect(): void {
+  private async connect(): Promise<void> {
     clearTimeout(this.retry);
     this.onState({ phase: 'connecting' });
-    const socket = new WebSocket(this.url);
+    this.isOpening = true;
+    const token = await this.session.token().catch(() => null);
+    this.isOpening = false;
+    if (this.isStopped) return;
+    if (token === null) this.lost();
+    else this.open(token);
+  }
+
+  /** The token goes as a subprotocol: an address would end in logs. */
+  private open(token: string): void {
+    const socket = new WebSocket(this.url, ['milepost.v1', `bearer.${token}`]);
     this.socket = socket;
+    let isLetIn = false;
     this.feedWatchdog();
     socket.onmessage = (event: MessageEvent<unknown>) => {
       if (this.socket !== socket) return;
@@ -61,11 +76,13 @@ export class LiveLink {
       if (message === null) return;
       if (message.type === 'snapshot') {
         this.attempt = 0;
+        isLetIn = true;
         this.onState({ phase: 'live' });
       }
       this.onMessage(message);
     };
-    socket.onclose = () => {
+    socket.onclose = (event: CloseEvent) => {
+      if (!isLetIn || event.code === ENDED) this.session.forget(token);
       if (this.socket === socket) this.lost();
     };
   }
@@ -88,6 +105,6 @@ export class LiveLink {
     const waitMs = backoffMs(this.attempt);
     this.attempt += 1;
     this.onState({ phase: 'waiting', retryAtMs: Date.now() + waitMs, attempt: this.attempt });
-    this.retry = setTimeout(() => this.connect(), waitMs);
+    this.retry = setTimeout(() => void this.connect(), waitMs);
   }
 }

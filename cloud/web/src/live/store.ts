@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from 'react';
+import { accessToken, forget } from '../api/session';
 import type { LiveMessage, LiveVehicle } from '../api/types';
 import { learnServerTime } from '../lib/clock';
 import { type LinkState, LiveLink } from './link';
@@ -38,7 +39,7 @@ function receive(message: LiveMessage): void {
 export function startLive(onBack: () => void): () => void {
   const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
   let connections = 0;
-  link = new LiveLink(`${scheme}://${location.host}/api/v1/live`, receive, (next) => {
+  link = new LiveLink(`${scheme}://${location.host}/api/v1/live`, { token: accessToken, forget }, receive, (next) => {
     linkState = next;
     if (next.phase === 'live') {
       connections += 1;
@@ -50,6 +51,8 @@ export function startLive(onBack: () => void): () => void {
   return () => {
     link?.stop();
     link = undefined;
+    // Whoever logs in next may be somebody else.
+    state = shown = EMPTY;
   };
 }
 

@@ -11,6 +11,7 @@ from cloud.db import migrate
 from cloud.db.base import Base
 from cloud.db.engine import make_engine
 from cloud.fleet import tables
+from cloud.identity import tables as people
 from sync_protocol.errors import Conflict
 
 
@@ -22,7 +23,7 @@ def engine(tmp_path: Path) -> Engine:
 def test_upgrade_builds_what_the_tables_declare(engine: Engine) -> None:
     migrate.upgrade(engine)
     assert migrate.current(engine) == migrate.head()
-    assert tables.Vehicle.__tablename__ in inspect(engine).get_table_names()
+    assert {tables.Vehicle.__tablename__, people.User.__tablename__} <= set(inspect(engine).get_table_names())
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []

@@ -30,7 +30,7 @@ class Bench:
         numbers = count(100)
         self.pulls = Pulls(
             registry,  # type: ignore[arg-type]  # all that is asked of it
-            lambda: self,  # type: ignore[arg-type,return-value]
+            lambda _: self,  # type: ignore[arg-type,return-value]
             self._publish,
             lambda: next(numbers),
             lambda: self.now,

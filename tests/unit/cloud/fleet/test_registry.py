@@ -38,7 +38,7 @@ def test_a_device_registers_on_sight_with_a_vehicle(db: Database) -> None:
     registry = loaded(db)
     ref = registry.device("demo", "van-01")
     assert ref is not None
-    assert ref.tenant_id == registry.tenant_id
+    assert ref.tenant_id == registry.tenant_named("demo")
     vehicle_id = registry.vehicle_at(ref.id, 0)
     assert vehicle_id is not None
     assert registry.device_of(vehicle_id) == ref

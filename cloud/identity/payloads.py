@@ -1,0 +1,72 @@
+"""What the routes of people take and answer. Instants are UTC."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from cloud.identity.policy import Action, Role
+
+Password = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class TokenForm(msgspec.Struct, frozen=True):
+    """OAuth 2 password grant, as a form. `tenant` chooses among several that the user belongs to."""
+
+    username: Annotated[str, msgspec.Meta(max_length=254)]
+    password: Password
+    grant_type: Literal["password"] = "password"  # the grant's name
+    tenant: Annotated[str, msgspec.Meta(max_length=63)] | None = None
+
+
+class AccessToken(msgspec.Struct, frozen=True):
+    """For `Authorization: Bearer`. The refresh token comes as a cookie that scripts cannot read."""
+
+    access_token: str
+    expires_in: int
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # the type's name
+
+
+class Ways(msgspec.Struct, frozen=True):
+    """How to log in here. In a demo, `POST /auth/demo` is enough."""
+
+    is_demo: bool
+
+
+class Me(msgspec.Struct, frozen=True):
+    """Who is logged in, for which tenant, and what the role includes."""
+
+    id: int
+    email: str
+    name: str
+    tenant: str
+    role: Role
+    actions: list[Action]
+    is_demo: bool
+    session_id: str
+
+
+class SessionView(msgspec.Struct, frozen=True):
+    """A log-in that lasts. `is_current`: the one that asks."""
+
+    id: str
+    tenant: str
+    created: datetime
+    last_used: datetime
+    expires: datetime
+    agent: str
+    address: str
+    is_current: bool
+
+
+class SessionList(msgspec.Struct, frozen=True):
+    """The sessions of the caller, the one used last first."""
+
+    items: list[SessionView]
+
+
+class PasswordChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The password the caller has, and the one wanted: at least 12 characters."""
+
+    current_password: Password
+    new_password: Password

@@ -1,0 +1,17 @@
+import { useQueryClient } from '@tanstack/react-query';
+import { useEffect } from 'react';
+import { useSession } from '../api/session';
+import { LogInPage } from '../pages/LogInPage';
+import { Shell } from './Shell';
+
+/** The app for whoever is logged in, the log-in page for everybody else. A demo logs in by itself. */
+export function Gate() {
+  const session = useSession();
+  const client = useQueryClient();
+  const isOut = session === 'out';
+  useEffect(() => {
+    // What the last person saw is not for the next one.
+    if (isOut) client.clear();
+  }, [isOut, client]);
+  return isOut ? <LogInPage /> : <Shell />;
+}
