@@ -4,14 +4,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import re
-import socket
-from typing import cast
 
-import serial
-
-from edge.sensors.obd.errors import AdapterLost
-from edge.sensors.obd.port import Port
 from tests.support.elm_fakes import ElmBrain, FakeEcu
+from tests.support.loop_end import LoopEnd
 
 UNPLUG = "unplug"
 RESTART = "restart"
@@ -35,84 +30,32 @@ class Script:
         return re.fullmatch(self.on, command) is not None
 
 
-class _End:
-    """The part of a serial connection that `Port` uses."""
-
-    def __init__(self, end: socket.socket) -> None:
-        self._end = end
-
-    def fileno(self) -> int:
-        return self._end.fileno()
-
-    def close(self) -> None:
-        self._end.close()
-
-
-class LoopElm(ElmBrain):
-    """`open` is what a sensor is given to open its port with. `sent` holds when each command came."""
+class LoopElm(LoopEnd, ElmBrain):
+    """`sent` holds when each command came."""
 
     def __init__(self, ecus: Mapping[int, FakeEcu] | None = None) -> None:
-        super().__init__(ecus)
-        self.is_plugged = True
+        LoopEnd.__init__(self)
+        ElmBrain.__init__(self, ecus)
         self.script: Script | None = None
         self.latency_s = 0.0
         self.good_baud: int | None = None
-        self.opened: list[int] = []
         self.sent: list[tuple[float, str]] = []
-        self._end: socket.socket | None = None
         self._typed = b""
         self._coming: list[asyncio.TimerHandle] = []
 
-    async def open(self, _url: str, baud: int, _deadline_s: float) -> Port:
-        """As `Port.open`."""
-        if not self.is_plugged:
-            raise AdapterLost("opening: no such file")
-        self._hang_up()
-        self.opened.append(baud)
-        ours, self._end = socket.socketpair()
-        self._end.setblocking(False)
-        asyncio.get_running_loop().add_reader(self._end, self._readable, self._end)
-        return Port(cast(serial.SerialBase, _End(ours)))
-
-    def unplug(self) -> None:
-        """End the connection; nobody can open another."""
-        self.is_plugged = False
-        self._hang_up()
-        self.power_up()
-
-    def plug(self) -> None:
-        """Be there again."""
-        self.is_plugged = True
-
-    def send(self, data: bytes) -> None:
-        """Bytes out of nowhere."""
-        if self._end is not None:
-            try:
-                self._end.send(data)
-            except (BrokenPipeError, BlockingIOError):
-                return
-
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
+        """See `LoopEnd`; what was coming is not sent any more."""
         self._forget()
         self._typed = b""
-        if self._end is not None:
-            asyncio.get_running_loop().remove_reader(self._end)
-            self._end.close()
-            self._end = None
+        super().hang_up()
 
     def _forget(self) -> None:
         for handle in self._coming:
             handle.cancel()
         self._coming.clear()
 
-    def _readable(self, end: socket.socket) -> None:
-        try:
-            data = end.recv(4096)
-        except ConnectionError:
-            data = b""
-        if not data:
-            self._hang_up()
-            return
+    def heard(self, data: bytes) -> None:
+        """See `LoopEnd`."""
         if self._coming and self.script is None:
             self._forget()  # a byte stops what is under way, and is not kept
             self.send(b"STOPPED\r\r>")

@@ -7,18 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 import select
 import socket
-from typing import cast
 
 import msgspec
-import serial
 
 from edge.config import DeviceConfig
 from edge.replay.virtual_loop import VirtualLoop
 from edge.sampling.config import SamplingConfig
 from edge.sensors.gps import GpsConfig
 from edge.sensors.obd.config import ObdConfig
-from edge.sensors.obd.errors import AdapterLost
-from edge.sensors.obd.port import Port
 from edge.simulator.ecu import control_units
 from edge.simulator.elm327 import Elm327, Latency
 from edge.simulator.gpsd import GpsdServer
@@ -27,6 +23,7 @@ from edge.simulator.receiver import Receiver
 from edge.simulator.route import load_route
 from edge.simulator.vehicle import Vehicle
 from tests.support.loop_elm import LoopElm
+from tests.support.loop_end import LoopEnd
 from tests.support.small_agent import SmallAgent
 
 BEGIN = datetime(2026, 11, 20, 7, 0, tzinfo=UTC)
@@ -34,55 +31,22 @@ START_MS = 1_000_000
 _LATENCY = Latency(search_s=0.4, reset_s=0.2)
 
 
-class _End:
-    """The part of a serial connection that `Port` uses."""
-
-    def __init__(self, end: socket.socket) -> None:
-        self._end = end
-
-    def fileno(self) -> int:
-        return self._end.fileno()
-
-    def close(self) -> None:
-        self._end.close()
-
-
-class SimulatedElm:
-    """The simulator's adapter; `is_plugged` and `is_mute` may be set at any time."""
+class SimulatedElm(LoopEnd):
+    """The simulator's adapter; `is_mute` may be set at any time."""
 
     def __init__(self, vehicle: Vehicle, latency: Latency = _LATENCY) -> None:
+        super().__init__()
         self._vehicle = vehicle
         self._elm = Elm327(vehicle, control_units(vehicle), latency)
-        self._end: socket.socket | None = None
         self._typed = b""
-        self.is_plugged = True
         self.is_mute = False
 
-    async def open(self, _url: str, _baud: int, _deadline_s: float) -> Port:
-        """As `Port.open`."""
-        if not self.is_plugged:
-            raise AdapterLost("opening: no such file")
-        self._hang_up()
-        ours, self._end = socket.socketpair()
-        self._end.setblocking(False)
-        asyncio.get_running_loop().add_reader(self._end, self._readable, self._end)
-        return Port(cast(serial.SerialBase, _End(ours)))
-
-    def unplug(self) -> None:
-        """Go away."""
-        self.is_plugged = False
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        if self._end is not None:
-            asyncio.get_running_loop().remove_reader(self._end)
-            self._end.close()
-            self._end = None
-
-    def _readable(self, end: socket.socket) -> None:
-        data = end.recv(4096)
-        if not data or (select.select([end], [], [], 0)[0] and not end.recv(1, socket.MSG_PEEK)):
-            self._hang_up()
+    def heard(self, data: bytes) -> None:
+        """See `LoopEnd`. What was said last before the port was closed is not carried out."""
+        end = self.end
+        assert end is not None
+        if select.select([end], [], [], 0)[0] and not end.recv(1, socket.MSG_PEEK):
+            self.hang_up()
             return
         self._typed += data
         while b"\r" in self._typed and not self.is_mute:
@@ -98,7 +62,7 @@ class SimulatedElm:
             loop.call_later(reply.delay_s + 0.004, self._send, end, text[20:])
 
     def _send(self, end: socket.socket, data: bytes) -> None:
-        if end is self._end and data and not self.is_mute:
+        if end is self.end and data and not self.is_mute:
             end.send(data)
 
 

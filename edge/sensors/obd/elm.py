@@ -1,40 +1,32 @@
-"""One command to an ELM327 and its answer, with a hard deadline, in step with the echo. Knows no vehicle."""
+"""An ELM327: set up, asked one thing at a time by whoever asks, its own facts. Knows no vehicle."""
 
 import asyncio
-from contextlib import suppress
 import re
 
 from edge.sensors.obd.answer import Bus, data_lines
 from edge.sensors.obd.errors import AdapterReset, AdapterSilent, BadAnswer, BusError, NotUnderstood, ObdError
+from edge.sensors.obd.exchange import Exchanges
 from edge.sensors.obd.port import Port
 
-_PROMPT = b">"
-_NUDGE = b" "  # interrupts a command that runs, and is ignored in one that is being typed
-_NUDGE_S = 0.4
-_ANNOUNCED = ("SEARCHING", "BUS INIT", "BUSINIT")
-_BANNERS = ("ELM327", "LV RESET", "STN1", "STN2")
 _VOLTS = re.compile(r"(\d{1,2}\.\d{1,2})V?")
 _LEAST_V = 6.0  # below it no adapter runs: a digit was lost on the line
 _JUMP_V = 1.0  # a step as wide as a lost digit makes is believed when the next reading agrees
 _TIMEOUT_MS = 200  # what an ELM327 begins with (ATST32)
 _EVERYONE = {3: "7DF", 8: "DB33F1"}  # by digits of an address: the one that all computers listen to (ISO 15765-4)
 _PAUSE_S = 0.05  # for adapters that lose what comes too soon after their prompt
+_SETTLE_S = 0.4  # before a second set-up: what the first one asked for comes in and is dropped
 
 # Command, and whether an adapter that does not know it can be used. ATM0: no EEPROM write at each protocol change.
-_SETTINGS = (("ATE1", True), ("ATM0", True), ("ATL0", True), ("ATS0", True), ("ATAT1", True), ("ATH1", False))
+_SETTINGS = (("ATM0", True), ("ATL0", True), ("ATS0", True), ("ATAT1", True), ("ATH1", False))
 
 
 class Elm:
     """An adapter that has been set up: echo on, headers on. One exchange at a time, whoever asks."""
 
     def __init__(self, port: Port, deadline_s: float, search_deadline_s: float) -> None:
-        self._port = port
-        self._deadline_s = deadline_s
-        self._search_deadline_s = search_deadline_s
+        self._exchanges = Exchanges(port, deadline_s, search_deadline_s)
         self._lock = asyncio.Lock()
-        self._has_echo = True
-        self._is_out_of_step = False
-        self._pause_s = 0.0
+        self.doubting = self._exchanges.doubting
         self._last_v = 0.0
         self._is_tuned = False
         self._addressed: str | None = None
@@ -49,8 +41,10 @@ class Elm:
         elm = cls(port, deadline_s, search_deadline_s)
         try:
             await elm._set_up()
-        except (BadAnswer, NotUnderstood):
-            elm._pause_s = _PAUSE_S
+        except (BadAnswer, NotUnderstood, AdapterReset) as err:
+            await asyncio.sleep(_SETTLE_S)
+            if not isinstance(err, AdapterReset):  # which is a late answer to a reset of ours
+                elm._exchanges.pause_s = _PAUSE_S
             await elm._set_up()
         return elm
 
@@ -65,13 +59,15 @@ class Elm:
                 await self._address(to or self.home)
             begun_s = asyncio.get_running_loop().time()
             try:
-                return await self._exchange(command, may_search=may_search)
+                return await self._exchanges.run(command, may_search=may_search)
             finally:
                 self.took_s = asyncio.get_running_loop().time() - begun_s
 
     async def request(self, command: str, *, may_search: bool = False, to: str | None = None) -> list[str]:
         """As `ask`, for a question to the vehicle: the lines that carry data, or the error that the text stands for."""
-        return data_lines(await self.ask(command, may_search=may_search, to=to))
+        lines = await self.ask(command, may_search=may_search, to=to)
+        with self.doubting():
+            return data_lines(lines)
 
     async def tune(self, adaptive: int | None, timeout_ms: int | None) -> None:
         """How long answers are waited for: adaptive timing (ATAT, 1 unless given) and its upper limit (ATST)."""
@@ -87,28 +83,8 @@ class Elm:
         before = self._addressed or to or ""
         self._addressed = "?" * len(before)  # unknown until the adapter has agreed
         header = to[-6:] if to else _EVERYONE[len(before)]
-        if (said := await self._exchange(f"ATSH{header}"))[-1:] != ["OK"]:
-            raise NotUnderstood(f"ATSH{header}: {' '.join(said)[:40]!r}")
+        self._judge_setting(f"ATSH{header}", await self._exchanges.run(f"ATSH{header}"))
         self._addressed = to
-
-    async def _exchange(self, command: str, *, may_search: bool = False) -> list[str]:
-        was_out_of_step, self._is_out_of_step = self._is_out_of_step, True
-        until = asyncio.get_running_loop().time() + self._deadline_s
-        if was_out_of_step:
-            with suppress(AdapterSilent):  # an idle adapter does not answer a nudge; the echo will tell
-                await self._nudge()
-        else:
-            until -= _NUDGE_S  # kept for getting back into step
-        if self._pause_s:
-            await asyncio.sleep(self._pause_s)
-        self._port.discard()
-        await self._port.write(command.encode("ascii") + b"\r", until)
-        try:
-            text = await self._port.read_until(_PROMPT, until)
-        except AdapterSilent:
-            text = await self._late_answer(until, may_search=may_search, may_nudge=not was_out_of_step)
-        self._is_out_of_step = False
-        return self._without_echo(command, text)
 
     async def voltage_v(self) -> float | None:
         """Supply voltage at the connector, or None where the adapter cannot tell. Sends nothing to the vehicle."""
@@ -129,8 +105,9 @@ class Elm:
         if match is None and lines == ["?"]:
             self.has_voltage = False
             return None
-        if match is None or float(match[1]) < _LEAST_V:
-            raise BadAnswer(f"voltage: {' '.join(lines)[:40]!r}")
+        with self.doubting():
+            if match is None or float(match[1]) < _LEAST_V:
+                raise BadAnswer(f"voltage: {' '.join(lines)[:40]!r}")
         return float(match[1])
 
     async def select(self, digit: str) -> None:
@@ -141,53 +118,29 @@ class Elm:
         """The protocol in use."""
         lines = await self.ask("ATDPN")
         digit = lines[-1].upper().removeprefix("A") if lines else ""
-        if not re.fullmatch(r"[1-9]", digit):
-            raise BadAnswer(f"protocol {' '.join(lines)[:20]!r} is not one for OBD-II")
+        with self.doubting():
+            if not re.fullmatch(r"[1-9]", digit):
+                raise BadAnswer(f"protocol {' '.join(lines)[:20]!r} is not one for OBD-II")
         return Bus(digit)
 
     async def let_sleep(self) -> None:
         """End the protocol: on K lines the adapter would go on sending wake-up messages by itself."""
         await self.ask("ATPC")
 
-    async def _late_answer(self, until: float, *, may_search: bool, may_nudge: bool) -> bytes:
-        begun = self._port.unread.decode("ascii", "replace").upper()
-        if may_search and any(word in begun for word in _ANNOUNCED):
-            return await self._port.read_until(_PROMPT, until + self._search_deadline_s - self._deadline_s)
-        if not may_nudge:
-            raise AdapterSilent("no answer again")
-        await self._nudge()
-        # The nudge came back with a prompt, so the adapter lives; what it printed before is nobody's answer now.
-        self._is_out_of_step = False
-        raise AdapterSilent("no answer within the deadline")
-
-    async def _nudge(self) -> None:
-        until = asyncio.get_running_loop().time() + _NUDGE_S
-        await self._port.write(_NUDGE, until)
-        await self._port.read_until(_PROMPT, until)
-
-    def _without_echo(self, command: str, text: bytes) -> list[str]:
-        try:
-            plain = text.replace(b"\x00", b"").decode("ascii")
-        except UnicodeDecodeError as err:
-            raise BadAnswer("bytes that are not text") from err
-        lines = [line.strip() for line in re.split(r"[\r\n]+", plain)]
-        lines = [line for line in lines if line]
-        if command not in ("ATZ", "ATI") and any(line.upper().startswith(_BANNERS) for line in lines):
-            raise AdapterReset("the adapter started anew: its settings are lost")
-        if not self._has_echo:
-            return lines
-        if not lines or lines[0].replace(" ", "").upper() != command:
-            raise BadAnswer(f"out of step: the echo of {command} is missing")
-        return lines[1:]
-
     async def _set_up(self) -> None:
-        self._has_echo = False  # unknown until ATE1 has been answered
+        self._exchanges.know(has_echo=False, name=None)  # unknown until ATE1 has been answered
         banner = await self._reset()
+        await self._setting("ATE1", is_optional=True)
+        name = await self.ask("ATI")
+        has_echo = [line.upper() for line in name[:1]] == ["ATI"]
+        name = name[1:] if has_echo else name
+        self._exchanges.know(has_echo=has_echo, name=None)
         for command, is_optional in _SETTINGS:
             await self._setting(command, is_optional)
-            if command == "ATE1":
-                self._has_echo = [line.upper() for line in await self.ask("ATI")][:1] == ["ATI"]
-        self.identity = " ".join((await self.ask("ATI"))[:1]) or banner
+        if (said := await self.ask("ATI")) != name or said == ["OK"]:
+            raise BadAnswer(f"ATI: {' '.join(name)[:40]!r}, then {' '.join(said)[:40]!r}")
+        self.identity = " ".join(name[:1]) or banner
+        self._exchanges.know(has_echo=has_echo, name=name[0] if name else None)
 
     async def _reset(self) -> str:
         last: ObdError = AdapterSilent("no answer to a reset")
@@ -202,14 +155,19 @@ class Elm:
         raise last
 
     async def _setting(self, command: str, is_optional: bool) -> None:
-        said = [line.upper() for line in await self.ask(command)][-1:]
-        if said == ["OK"]:
-            return
+        try:
+            self._judge_setting(command, await self.ask(command))
+        except NotUnderstood:
+            if not is_optional:
+                raise
+
+    def _judge_setting(self, command: str, lines: list[str]) -> None:
+        said = [line.upper() for line in lines][-1:]
         if said == ["?"]:
-            if is_optional:
-                return
             raise NotUnderstood(f"{command}: ?")
-        raise BadAnswer(f"{command}: {' '.join(said)[:40]!r}")
+        if said != ["OK"]:
+            with self.doubting():
+                raise BadAnswer(f"{command}: {' '.join(said)[:40]!r}")
 
 
 def is_vehicle_away(error: ObdError) -> bool:

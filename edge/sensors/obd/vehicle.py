@@ -131,7 +131,8 @@ class Vehicle:
         data = by_ecu(found).get(owner)
         if data is None:
             raise BusError("no_data", f"no answer of {owner:X}")
-        return split_pids(data, pids, self._sizes)
+        with self._elm.doubting():
+            return split_pids(data, pids, self._sizes)
 
     async def vin(self) -> str:
         """The vehicle identification number; `ObdError` when the vehicle does not tell it."""
@@ -210,7 +211,8 @@ class Vehicle:
         return found
 
     def _parse(self, lines: Sequence[str], service: int) -> list[Message]:
-        return positive(self._whole(lines), service)
+        with self._elm.doubting():
+            return positive(self._whole(lines), service)
 
     def _whole(self, lines: Sequence[str]) -> list[Message]:
         padded = self.supported.keys() if self.quirks.is_padded else self._padded
