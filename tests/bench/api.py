@@ -3,8 +3,9 @@
     python -m tests.bench.api                      1,000 vehicles, 50 M rows, 100 frames/s
     python -m tests.bench.api --rows 2000000       smaller
 
-The store is made once into build/bench/api-<rows>. Beside the API stand an answer without a query (`/health`) and the
-bare query of DuckDB, of the same run.
+The store is made into build/bench/api-<rows> as a running service leaves it (`tests/bench/api_store.py`), and questions
+are asked up to now: what is missing since it was made is printed as its age, and `--fresh` makes it again. Beside the
+API stand an answer without a query (`/health`) and the bare query of DuckDB, of the same run.
 """
 
 import argparse
@@ -36,10 +37,11 @@ CHART = "speed_kmh,engine_rpm,coolant_c,fuel_level_pct"
 Query = dict[str, str | int]
 
 
-def reads(now: datetime) -> dict[str, Callable[[int], tuple[str, Query]]]:
-    """What the pages ask, for one vehicle each."""
+def reads() -> dict[str, Callable[[int], tuple[str, Query]]]:
+    """What the pages ask, for one vehicle each, up to the time of asking."""
 
     def back(hours: float) -> Query:
+        now = datetime.now(UTC)
         return {"from": (now - timedelta(hours=hours)).isoformat(), "to": now.isoformat()}
 
     def chart(hours: float) -> Callable[[int], tuple[str, Query]]:
@@ -69,13 +71,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=50_000_000)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--fresh", action="store_true", help="make the store again")
     parser.add_argument("--load", metavar="NATS_URL", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.load:
         asyncio.run(load(options.load))
         return
     folder = Path("build/bench") / f"api-{options.rows}"
-    if not (folder / "built").exists():
+    if options.fresh or not (folder / "built").exists():
         shutil.rmtree(folder, ignore_errors=True)
         print(f"building {folder} ...", flush=True)
         api_store.build(folder, options.rows)
@@ -90,17 +93,18 @@ def run(folder: Path, rows: int, rounds: int) -> None:
         assert found is not None
         end = found[0].replace(tzinfo=UTC)
         bare = bare_query(connection, end, rounds)
+    age_min = (datetime.now(UTC) - end).total_seconds() / 60
     process = CloudProcess(folder).start()
     sender = subprocess.Popen([sys.executable, "-m", "tests.bench.api", "--load", process.nats_url])
     try:
         time.sleep(WARM_S)
-        times, floor = ask_all(process.url, reads(end), rounds)
+        times, floor = ask_all(process.url, reads(), api_store.VEHICLES, rounds)
         stored = read(process.url, "/summary")
     finally:
         sender.terminate()
         sender.wait()
         process.stop()
-    show(rows, times, floor, bare, stored)
+    show({"rows": rows, "store_age_min": round(age_min)}, times, floor, bare, stored)
 
 
 def bare_query(connection: duckdb.DuckDBPyConnection, end: datetime, rounds: int) -> list[float]:
@@ -118,13 +122,15 @@ def bare_query(connection: duckdb.DuckDBPyConnection, end: datetime, rounds: int
     return taken
 
 
-def ask_all(url: str, pages: dict[str, Any], rounds: int) -> tuple[dict[str, list[float]], list[float]]:
+def ask_all(
+    url: str, pages: dict[str, Callable[[int], tuple[str, Query]]], vehicles: int, rounds: int
+) -> tuple[dict[str, list[float]], list[float]]:
     """Milliseconds of each read; one after the other in mixed order, as a person goes through pages."""
     times: dict[str, list[float]] = {name: [] for name in pages}
     floor: list[float] = []
     with api_client(url, 60) as client:
         for turn in range(-2, rounds):
-            vehicle = random.randint(1, api_store.VEHICLES)
+            vehicle = random.randint(1, vehicles)
             for name, make in pages.items():
                 path, query = make(vehicle)
                 begun = time.perf_counter()
@@ -139,11 +145,15 @@ def ask_all(url: str, pages: dict[str, Any], rounds: int) -> tuple[dict[str, lis
     return times, floor
 
 
-def show(rows: int, times: dict[str, list[float]], floor: list[float], bare: list[float], summary: Any) -> None:
-    """The table."""
+def quantiles(values: list[float]) -> tuple[float, float]:
+    """Median and 99th percentile."""
+    return float(np.percentile(values, 50)), float(np.percentile(values, 99))
 
-    def quantiles(values: list[float]) -> tuple[float, float]:
-        return float(np.percentile(values, 50)), float(np.percentile(values, 99))
+
+def show(
+    store: dict[str, int], times: dict[str, list[float]], floor: list[float], bare: list[float], summary: Any
+) -> None:
+    """The table."""
 
     worst = max(times, key=lambda name: quantiles(times[name])[1])
     figures = [
@@ -156,7 +166,7 @@ def show(rows: int, times: dict[str, list[float]], floor: list[float], bare: lis
     for name, values in times.items():
         middle, high = quantiles(values)
         figures.append(Figure(name, high, "ms", "", f"p99; p50 {middle:.1f} ms"))
-    facts = {"rows": rows, "vehicles": api_store.VEHICLES, "rounds": len(floor), "frames_per_s": FRAMES_A_SECOND}
+    facts = {**store, "vehicles": api_store.VEHICLES, "rounds": len(floor), "frames_per_s": FRAMES_A_SECOND}
     report("api", figures, {**facts, "frames_stored": summary["frames"]["stored"], "doubled": summary["doubled"]})
 
 

@@ -1,6 +1,9 @@
-"""A telemetry store of millions of rows, made in SQL: what a fleet leaves behind after some days.
+"""A telemetry store of millions of rows, made in SQL: what a fleet that never stops leaves behind.
 
-The last hours stand as ingest wrote them (ten rows of a vehicle at a time), older ones sorted as the store's job does.
+As a running service leaves it: the last 15 to 25 minutes as they came (ten rows of a vehicle at a time), the 36 hours
+before sorted ten minutes at a time, older ones by the hour; the minutes' tier a minute of the fleet at a time for the
+last hour, then sorted by the hour, older days by the day. It ends when it is done, so that questions up to now meet
+all of that. Frames have bodies of bytes that do not compress, as long as a real drive's, so that the file is as large.
 """
 
 from collections.abc import Iterator
@@ -26,10 +29,13 @@ from sync_protocol.signals import catalogue
 from tests.support.frames import GPS_SIGNALS, OBD_SIGNALS
 
 VEHICLES = 1_000
-HOURS_UNSORTED = 3
-HOURS_A_DAY = 2
+LATE = timedelta(hours=36)
 EVENT_KINDS = ("harsh_brake", "dtc_set", "dtc_cleared", "obd_connected", "agent_started")
+WEEK = timedelta(days=7)
+_BODY = "unhex(concat(" + ", ".join(f"md5(concat(v, '.', i, '.', {n}))" for n in range(16)) + "))"
 Cursor = duckdb.DuckDBPyConnection
+Slice = tuple[datetime, int, bool]
+"""Start, seconds, whether it is sorted."""
 
 
 def device(number: int) -> str:
@@ -37,42 +43,61 @@ def device(number: int) -> str:
     return f"bench-{number:04d}"
 
 
-def build(folder: Path, rows: int) -> None:
-    """Make both stores in a folder."""
+def build(folder: Path, rows: int, vehicles: int = VEHICLES) -> datetime:
+    """Make both stores in a folder: a row a second of each vehicle. Returns the end, naive UTC.
+
+    The tiers are those of a whole week, however few hours of rows there are.
+    """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
     folder.mkdir(parents=True, exist_ok=True)
-    hours = list(_hours(max(1, round(rows / VEHICLES / 3600))))
-    _relational(folder, len(hours) * 360, hours)
+    sorted_to = floor(_now() - timedelta(minutes=15), 600)
+    slices = list(_slices(sorted_to - timedelta(seconds=rows / vehicles), sorted_to))
+    start = slices[0][0] if slices else sorted_to
     store = TelemetryStore(folder / "telemetry.duckdb", TelemetryConfig(memory_limit="6GB"))
     store.open()
-    seq = 1
-    made: dict[bool, tuple[datetime, int]] = {}
-    for hour, is_sorted in hours:
-        started = time.monotonic()
-        if is_sorted in made:
-            work = partial(_copy, start=hour, seq=seq, first=made[is_sorted])
+    made: dict[tuple[int, bool], tuple[datetime, int]] = {}
+    seq, begun = 1, time.monotonic()
+    for begin, seconds, is_sorted in slices:
+        kind = seconds, is_sorted
+        if kind in made:
+            work = partial(_copy, start=begin, seconds=seconds, seq=seq, first=made[kind])
         else:
-            made[is_sorted] = (hour, seq)
-            work = partial(_hour, start=hour, seq=seq, is_sorted=is_sorted)
+            made[kind] = begin, seq
+            work = partial(_slice, vehicles=vehicles, start=begin, seconds=seconds, seq=seq, is_sorted=is_sorted)
         store.write_sync(work)
-        seq += 360
-        how = "sorted" if is_sorted else "as it came"
-        print(f"  {hour:%d %H:%M} {how}: {time.monotonic() - started:.1f} s", flush=True)
-    store.write_sync(lambda cursor: _ledger(cursor, seq - 1, hours[0][0], hours[-1][0]))
+        seq += seconds // 10
+    print(f"  {len(slices)} sorted slices: {time.monotonic() - begun:.0f} s", flush=True)
+    store.write_sync(partial(_minutes, vehicles=vehicles, end=sorted_to, since=min(start, sorted_to - WEEK)))
+    print(f"  minutes: {time.monotonic() - begun:.0f} s", flush=True)
+    tail = _now()
+    seconds = int((tail - sorted_to).total_seconds()) // 10 * 10
+    tail_of = partial(_slice, vehicles=vehicles, start=sorted_to, seconds=seconds, seq=seq)
+    store.write_sync(partial(tail_of, is_sorted=False, has_minutes=True))
+    seq += seconds // 10
+    end = sorted_to + timedelta(seconds=seconds)
+    store.write_sync(lambda cursor: _ledger(cursor, vehicles, seq - 1, start, sorted_to, end))
     store.close()
+    _relational(folder, vehicles, seq - 1, start, end)
+    print(f"  {(tail - sorted_to).total_seconds() / 60:.0f} min as they came, up to {end:%H:%M:%S}", flush=True)
+    return end
 
 
-def _hours(count: int) -> Iterator[tuple[datetime, bool]]:
-    """Starts of hours in time, the newest ending now; whether each is sorted."""
-    now = datetime.now(UTC).replace(tzinfo=None, minute=0, second=0, microsecond=0)
-    starts = [now - timedelta(hours=n + 1) for n in range(min(count, HOURS_UNSORTED))]
-    day = 2
-    while len(starts) < count:
-        noon = now - timedelta(days=day)
-        starts += [noon - timedelta(hours=n + 1) for n in range(min(HOURS_A_DAY, count - len(starts)))]
-        day += 1
-    for n, start in reversed(list(enumerate(starts))):
-        yield start, n >= HOURS_UNSORTED
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def floor(ts: datetime, seconds: int) -> datetime:
+    """The multiple of `seconds` before."""
+    return datetime(1970, 1, 1) + (ts - datetime(1970, 1, 1)) // timedelta(seconds=seconds) * timedelta(seconds=seconds)
+
+
+def _slices(start: datetime, end: datetime) -> Iterator[Slice]:
+    """Slices in time up to `end`: of an hour when older than 36 hours, else of ten minutes."""
+    at = floor(start, 600)
+    while at < end:
+        seconds = 3600 if end - at > LATE and at.minute == 0 else 600
+        yield at, seconds, True
+        at += timedelta(seconds=seconds)
 
 
 def _signals() -> list[tuple[str, str]]:
@@ -94,12 +119,17 @@ def _signals() -> list[tuple[str, str]]:
     return out
 
 
-def _copy(cursor: Cursor, *, start: datetime, seq: int, first: tuple[datetime, int]) -> None:
-    """An hour like the first one of its kind, later."""
-    begin, end = first[0], first[0] + timedelta(hours=1)
+def _copy(cursor: Cursor, *, start: datetime, seconds: int, seq: int, first: tuple[datetime, int]) -> None:
+    """A slice like the first one of its kind, later."""
+    begin, end = first[0], first[0] + timedelta(seconds=seconds)
     later, on = f"to_seconds({(start - begin).total_seconds():.0f})", seq - first[1]
+    names = ", ".join(("tenant_id", "vehicle_id", "device_id", "stream_no", "boot", "seq", "ts", *_names()))
+    cursor.execute(
+        f"INSERT INTO tel ({names}) SELECT {names} FROM (SELECT * REPLACE (ts + {later} AS ts, seq + {on} AS seq)"
+        " FROM tel WHERE ts >= ? AND ts < ?)",
+        [begin, end],
+    )
     for table, moved, kept in (
-        ("tel", f"ts + {later} AS ts, seq + {on} AS seq", "ts"),
         (
             "frames",
             f"received + {later} AS received, seq + {on} AS seq, first_ms + epoch_ms({later}) AS first_ms,"
@@ -107,8 +137,6 @@ def _copy(cursor: Cursor, *, start: datetime, seq: int, first: tuple[datetime, i
             "received - INTERVAL 11 SECOND",
         ),
         ("events", f"ts + {later} AS ts, seq + {on} AS seq", "ts"),
-        ("tel_1m", f"bucket + {later} AS bucket", "bucket"),
-        ("tel_1h", f"bucket + {later} AS bucket", "bucket"),
     ):
         cursor.execute(
             f"INSERT INTO {table} SELECT * REPLACE ({moved}) FROM {table} WHERE {kept} >= ? AND {kept} < ?",
@@ -116,52 +144,106 @@ def _copy(cursor: Cursor, *, start: datetime, seq: int, first: tuple[datetime, i
         )
 
 
-def _hour(cursor: Cursor, *, start: datetime, is_sorted: bool, seq: int) -> None:
+def _names() -> list[str]:
+    return [name for name, _ in _signals()]
+
+
+def _slice(
+    cursor: Cursor,
+    *,
+    vehicles: int,
+    start: datetime,
+    seconds: int,
+    seq: int,
+    is_sorted: bool,
+    has_minutes: bool = False,
+) -> None:
     signals = _signals()
-    names = ", ".join(name for name, _ in signals)
+    names = ", ".join(_names())
     values = ", ".join(f"{sql} AS {name}" for name, sql in signals)
     # Numbered so that rows come out in the wanted order without a sort.
-    place = "n // 3600 + 1 AS v, n % 3600 AS i"
+    place = f"n // {seconds} + 1 AS v, n % {seconds} AS i"
     if not is_sorted:
-        place = f"n // 10 % {VEHICLES} + 1 AS v, n // {VEHICLES * 10} * 10 + n % 10 AS i"
+        place = f"n // 10 % {vehicles} + 1 AS v, n // {vehicles * 10} * 10 + n % 10 AS i"
     cursor.execute(
-        f"CREATE OR REPLACE TEMP TABLE hour AS SELECT v, i, ?::TIMESTAMP + to_seconds(i) AS ts, {values}"
-        f" FROM (SELECT {place} FROM range({VEHICLES * 3600}) a(n))",
+        f"CREATE OR REPLACE TEMP TABLE made AS SELECT v, i, ?::TIMESTAMP + to_seconds(i) AS ts, {values}"
+        f" FROM (SELECT {place} FROM range({vehicles * seconds}) a(n))",
         [start],
     )
     cursor.execute(
         f"INSERT INTO tel (tenant_id, vehicle_id, device_id, stream_no, boot, seq, ts, {names})"
-        f" SELECT 1, v, v, v, 1, {seq} + i // 10, ts, {names} FROM hour"
+        f" SELECT 1, v, v, v, 1, {seq} + i // 10, ts, {names} FROM made"
     )
     cursor.execute(
         f"INSERT INTO frames SELECT 1, v, v, {seq} + i // 10, (hash(v, i) % 4294967296)::UINTEGER, 1,"
-        f" epoch_ms(ts), epoch_ms(ts) + 9000, {len(signals) * 10}, 0, ts + INTERVAL 11 SECOND, 'frame'::BLOB"
-        " FROM hour WHERE i % 10 = 0 ORDER BY i, v"
+        f" epoch_ms(ts), epoch_ms(ts) + 9000, {len(signals) * 10}, 0, ts + INTERVAL 11 SECOND, {_BODY}"
+        " FROM made WHERE i % 10 = 0 ORDER BY i, v"
     )
     kinds = ", ".join(f"'{kind}'" for kind in EVENT_KINDS)
     cursor.execute(
         f"INSERT INTO events SELECT 1, v, v, v, 1, {seq} + i // 10, 0, epoch_ms(ts), ts,"
         f" [{kinds}][1 + (i // 180 + v) % {len(EVENT_KINDS)}], '{{\"peak_ms2\": 4.5}}'"
-        " FROM hour WHERE i % 180 = 0 ORDER BY i, v"
+        " FROM made WHERE i % 180 = 0 ORDER BY i, v"
     )
-    triples = [tier_columns(catalogue().by_name[name]) for name, _ in signals]
-    columns = ", ".join(column for triple in triples for column in triple)
-    made = ", ".join(f"min({n}), max({n}), arg_max({n}, ts)" for n, _ in signals)
-    cursor.execute(
-        f"INSERT INTO tel_1m (tenant_id, vehicle_id, bucket, {columns})"
-        f" SELECT 1, v, date_trunc('minute', ts)::TIMESTAMP AS b, {made} FROM hour GROUP BY v, b ORDER BY b, v"
-    )
-    made = ", ".join(f"min({low}), max({high}), arg_max({last}, bucket)" for low, high, last in triples)
-    cursor.execute(
-        f"INSERT INTO tel_1h (tenant_id, vehicle_id, bucket, {columns})"
-        f" SELECT 1, vehicle_id, ?::TIMESTAMP, {made} FROM tel_1m WHERE bucket >= ? GROUP BY vehicle_id",
-        [start, start],
-    )
-    cursor.execute("DROP TABLE hour")
+    if has_minutes:
+        _roll_up(cursor, "tel_1m", "made", "v", "date_trunc('minute', ts)::TIMESTAMP")
+        cursor.execute(  # as the builder leaves it: what ended less than 90 s ago is still to do
+            "INSERT INTO dirty SELECT DISTINCT 1, v, date_trunc('minute', ts)::TIMESTAMP AS b FROM made WHERE b > ?",
+            [start + timedelta(seconds=seconds - 90)],
+        )
+    cursor.execute("DROP TABLE made")
 
 
-def _ledger(cursor: Cursor, last_seq: int, start: datetime, sorted_before: datetime) -> None:
-    everyone = f"FROM range(1, {VEHICLES + 1}) a(v)"
+def _roll_up(cursor: Cursor, target: str, source: str, vehicle: str, bucket: str) -> None:
+    columns = ", ".join(column for name in _names() for column in tier_columns(catalogue().by_name[name]))
+    made = ", ".join(f"min({n}), max({n}), arg_max({n}, ts)" for n in _names())
+    cursor.execute(
+        f"INSERT INTO {target} (tenant_id, vehicle_id, bucket, {columns})"
+        f" SELECT 1, {vehicle}, {bucket} AS b, {made} FROM {source} GROUP BY {vehicle}, b ORDER BY b, {vehicle}"
+    )
+
+
+def _minutes(cursor: Cursor, *, vehicles: int, end: datetime, since: datetime) -> None:
+    """Ten minutes of the tier, over and over from `since` to `end`; the hours from them."""
+    begin = end - timedelta(minutes=10)
+    cursor.execute("CREATE TEMP TABLE last_ten AS SELECT * FROM tel WHERE ts >= ? AND ts < ?", [begin, end])
+    cursor.execute("CREATE TEMP TABLE ten AS SELECT * FROM tel_1m")
+    _roll_up(cursor, "ten", "last_ten", "vehicle_id", "date_trunc('minute', ts)::TIMESTAMP")
+    triples = [tier_columns(catalogue().by_name[name]) for name in _names()]
+    names = ", ".join(column for triple in triples for column in triple)
+    for at, until, is_sorted in _tier_slices(since, end):
+        step = max(1, 1_000_000 * timedelta(minutes=1) // (until - at) // 8)  # so many vehicles at a time
+        for low in range(1, vehicles + 1, step if is_sorted else vehicles):
+            cursor.execute(
+                f"INSERT INTO tel_1m (tenant_id, vehicle_id, bucket, {names})"
+                f" SELECT 1, vehicle_id, bucket + (?::TIMESTAMP - ?::TIMESTAMP) + to_minutes(10 * n) AS bucket, {names}"
+                " FROM ten, range(?) a(n) WHERE vehicle_id >= ? AND vehicle_id < ?"
+                f" ORDER BY {'vehicle_id, bucket' if is_sorted else 'bucket, vehicle_id'}",
+                [at, begin, (until - at) // timedelta(minutes=10), low, low + (step if is_sorted else vehicles)],
+            )
+    made = ", ".join(f"min({low}), max({high}), max({last})" for low, high, last in triples)
+    cursor.execute(
+        f"INSERT INTO tel_1h (tenant_id, vehicle_id, bucket, {names}) SELECT 1, vehicle_id, hour, {made} FROM ten,"
+        f" (SELECT ?::TIMESTAMP + to_hours(n) AS hour FROM range(?) a(n)) GROUP BY vehicle_id, hour ORDER BY hour",
+        [floor(since, 3600), (end - since) // timedelta(hours=1) + 1],
+    )
+    cursor.execute("DROP TABLE last_ten")
+    cursor.execute("DROP TABLE ten")
+
+
+def _tier_slices(since: datetime, end: datetime) -> Iterator[tuple[datetime, datetime, bool]]:
+    """From, to, whether sorted: days, then hours of the last 36, then the ten minutes that no sorting came to."""
+    at = since
+    fresh, late = floor(end, 3_600), floor(end - LATE, 86_400)
+    while at < end:
+        width = 86_400 if at < late else 3_600 if at < fresh else 600
+        until = min(floor(at, width) + timedelta(seconds=width), end)
+        yield at, until, at < fresh
+        at = until
+
+
+def _ledger(cursor: Cursor, vehicles: int, last_seq: int, start: datetime, sorted_to: datetime, end: datetime) -> None:
+    everyone = f"FROM range(1, {vehicles + 1}) a(v)"
     cursor.execute(
         "INSERT INTO streams SELECT v, 1, v, unhex(md5('stream' || v::VARCHAR)), ?, now() AT TIME ZONE 'UTC', false"
         f" {everyone}",
@@ -169,27 +251,38 @@ def _ledger(cursor: Cursor, last_seq: int, start: datetime, sorted_before: datet
     )
     cursor.execute(f"INSERT INTO boots SELECT v, 1, 1, ? {everyone}", [start])
     cursor.execute(f"INSERT INTO anchors SELECT v, 1, 1, 0, 0, 'gps', 20 {everyone}")
-    # The service's own job shall not sort them again while the bench measures.
-    cursor.execute("INSERT INTO job_state VALUES ('sorted_before', ?)", [sorted_before.isoformat()])
     cursor.execute(f"INSERT INTO ledger_range SELECT v, 'stored', 1, {last_seq}, NULL {everyone}")
+    rolled = end - timedelta(minutes=10)
+    cursor.execute(
+        f"INSERT INTO spans SELECT 1, v, v, 1, epoch_ms(?::TIMESTAMP), epoch_ms(?::TIMESTAMP) {everyone}",
+        [start, rolled],
+    )
+    for job, done in (
+        ("sorted_fresh", sorted_to),
+        ("sorted_before", floor(sorted_to - LATE, 3_600)),
+        ("sorted_minutes", floor(sorted_to - LATE, 86_400)),
+        ("sorted_fresh_minutes", floor(sorted_to, 3_600)),
+        ("spans_to", rolled),
+    ):
+        cursor.execute("INSERT INTO job_state VALUES (?, ?)", [job, done.isoformat()])
 
 
-def _relational(folder: Path, last_seq: int, hours: list[tuple[datetime, bool]]) -> None:
+def _relational(folder: Path, vehicles: int, last_seq: int, start: datetime, end: datetime) -> None:
     db = Database(f"sqlite:///{folder / 'fleet.db'}")
     migrate.upgrade(db.engine)
-    registry = FleetRegistry(db, RegistryConfig())
+    registry = FleetRegistry(db, RegistryConfig(), is_demo=True)
     registry.load()
-    for number in range(1, VEHICLES + 1):
+    for number in range(1, vehicles + 1):
         found = registry.device("demo", device(number))
         assert found is not None
         assert found.id == number
 
     def fill(session: Session) -> None:
         state = msgspec.msgpack.encode(CursorState())
-        for number in range(1, VEHICLES + 1):
+        for number in range(1, vehicles + 1):
             place = {"tenant_id": 1, "vehicle_id": number, "device_id": number}
-            for hour, _ in hours:
-                since = hour.replace(tzinfo=UTC)
+            for hour in range((end - start) // timedelta(hours=1) + 1):
+                since = start.replace(tzinfo=UTC) + timedelta(hours=hour)
                 for part, status in enumerate(("driving", "idling", "driving", "parked")):
                     begin = since + timedelta(minutes=15 * part)
                     session.add(VehicleState(**place, status=status, since=begin, until=begin + timedelta(minutes=15)))
