@@ -24,9 +24,10 @@ class Spell(NamedTuple):
 class Throttle:
     """Counts failures by key; after `free` of them each further one doubles the wait. `clock` is monotonic, seconds."""
 
-    def __init__(self, clock: Callable[[], float], free: int = FREE_TRIES) -> None:
+    def __init__(self, clock: Callable[[], float], free: int = FREE_TRIES, most_keys: int = _MOST_KEYS) -> None:
         self._clock = clock
         self._free = free
+        self._most_keys = most_keys
         self._spells: OrderedDict[Hashable, Spell] = OrderedDict()
 
     def attempt(self, key: Hashable) -> None:
@@ -41,7 +42,7 @@ class Throttle:
                 raise Throttled("Too many attempts: wait before the next.", wait_s - (now - last_s))
         self._spells[key] = Spell(failures + 1, now)
         self._spells.move_to_end(key)
-        while len(self._spells) > _MOST_KEYS:
+        while len(self._spells) > self._most_keys:
             self._spells.popitem(last=False)
 
     def succeeded(self, key: Hashable) -> None:

@@ -1,0 +1,69 @@
+"""People over a database in a folder, with a clock that the test turns and hashes that cost nothing."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from argon2 import PasswordHasher
+
+from cloud.db.base import Base
+from cloud.db.engine import Database
+from cloud.fleet.tables import Tenant
+from cloud.identity.accounts import Accounts
+from cloud.identity.passwords import Passwords
+from cloud.identity.policy import Role
+from cloud.identity.sessions import Caller, Sessions
+from cloud.identity.tokens import Tokens
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+SECRET = bytes(range(32))
+HERE, ELSEWHERE = Caller("192.0.2.1", "test"), Caller("198.51.100.7", "other")
+PASSWORD = "gravel-orbit-lantern"
+TENANTS = {"north": 1, "south": 2}
+
+
+class Directory:
+    """`cloud.identity.sessions.Tenants` of two tenants."""
+
+    def tenant_name(self, tenant_id: int) -> str:
+        """The name of a tenant."""
+        return next(name for name, number in TENANTS.items() if number == tenant_id)
+
+    def tenant_named(self, name: str) -> int | None:
+        """The tenant of a name."""
+        return TENANTS.get(name)
+
+
+class Town:
+    """Accounts and sessions; `now` and `passed_s` are turned by the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = NOW
+        self.passed_s = 0.0
+        self.db = Database(f"sqlite:///{folder / 'people.db'}")
+        Base.metadata.create_all(self.db.engine)  # what the migrations make, in a tenth of the time
+        rows = [Tenant(id=number, name=name, created=NOW) for name, number in TENANTS.items()]
+        self.db.write_sync(lambda session: session.add_all(rows))
+        self.tokens = Tokens(SECRET, lambda: self.now)
+        self.passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        self.open()
+
+    def open(self, *, is_demo: bool = False) -> None:
+        """Read what the database has, as after a start."""
+        self.sessions = Sessions(self.db, self.tokens, Directory(), lambda: self.now)
+        self.sessions.load(is_demo=is_demo)
+        self.accounts = Accounts(
+            self.db, self.passwords, self.sessions, Directory(), lambda: self.now, lambda: self.passed_s
+        )
+
+    def later(self, **passed: float) -> None:
+        """Turn the clock."""
+        self.now += timedelta(**passed)
+
+    async def add(self, email: str = "mara@fleet.example", tenant: str = "north", role: Role = Role.MANAGER) -> int:
+        """A user with `PASSWORD`."""
+        return await self.accounts.add(email, "Mara", TENANTS[tenant], role, PASSWORD)
+
+    def close(self) -> None:
+        """End the threads."""
+        self.passwords.close()
+        self.db.close()
