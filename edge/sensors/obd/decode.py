@@ -1,6 +1,6 @@
 """What the bytes of a positive answer mean (SAE J1979). Values of mode 01 come from the signal catalogue alone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 import re
 from typing import Literal, NamedTuple
 
@@ -32,10 +32,13 @@ def by_ecu(found: Iterable[Message]) -> dict[int, bytes]:
     return answers
 
 
-def split_pids(data: bytes, asked: Sequence[int], sizes: Mapping[int, int]) -> dict[int, bytes]:
+def split_pids(
+    data: bytes, asked: Collection[int], sizes: Mapping[int, int], *, after_pid: bytes = b""
+) -> dict[int, bytes]:
     """Data bytes by PID of one `41 pid data pid data ...` answer, which may lack PIDs but not have others.
 
-    `BadAnswer` when the bytes do not come out even: then none of them can be trusted.
+    `after_pid` must stand behind each PID: the number of a freeze frame in answers to service 02. `BadAnswer` when the
+    bytes do not come out even: then none of them can be trusted.
     """
     found: dict[int, bytes] = {}
     at = 1
@@ -44,11 +47,14 @@ def split_pids(data: bytes, asked: Sequence[int], sizes: Mapping[int, int]) -> d
         size = sizes.get(pid)
         if pid not in asked or pid in found or size is None:
             raise BadAnswer(f"PID {pid:02X} was not asked for")
-        value = data[at + 1 : at + 1 + size]
+        begin = at + 1 + len(after_pid)
+        if data[at + 1 : begin] != after_pid:
+            raise BadAnswer("another freeze frame")
+        at = begin + size
+        value = data[begin:at]
         if len(value) != size:
             raise BadAnswer(f"PID {pid:02X}: {len(value)} bytes, expected {size}")
         found[pid] = value
-        at += 1 + size
     if not found:
         raise BadAnswer("an answer without a PID")
     return found
@@ -92,21 +98,34 @@ def dtc_code(pair: bytes) -> str:
     return f"{'PCBU'[pair[0] >> 6]}{pair[0] >> 4 & 3}{pair[0] & 0x0F:X}{pair[1]:02X}"
 
 
-def vin_text(messages: Sequence[Message], is_can: bool) -> str:
+def info_bodies(found: Iterable[Message], info_type: int, is_can: bool) -> dict[int, tuple[int | None, bytes]]:
+    """Count of items and their bytes by computer of a service 09 answer. The older protocols tell no count."""
+    lines: dict[int, list[bytes]] = {}
+    for message in found:
+        if len(message.data) < 4 or message.data[1] != info_type:
+            raise BadAnswer(f"not vehicle information {info_type:02X}")
+        lines.setdefault(message.ecu, []).append(message.data[2:])
+    bodies: dict[int, tuple[int | None, bytes]] = {}
+    for ecu, own in lines.items():
+        if is_can:
+            if len(own) != 1:
+                raise BadAnswer(f"two answers of {ecu:X}")
+            bodies[ecu] = (own[0][0], own[0][1:])
+        else:
+            if [line[0] for line in own] != list(range(1, len(own) + 1)):
+                raise BadAnswer("order of the lines")
+            bodies[ecu] = (None, b"".join(line[1:] for line in own))
+    return bodies
+
+
+def vin_text(found: Sequence[Message], is_can: bool) -> str:
     """The vehicle identification number of a mode 09 PID 02 answer, of the computer with the lowest address."""
-    first = min(message.ecu for message in messages)
-    own = [message.data for message in messages if message.ecu == first]
-    if any(len(data) < 4 or data[1] != 0x02 for data in own):
-        raise BadAnswer("not a vehicle identification number")
-    if is_can:
-        if len(own) != 1 or own[0][2] != 1:
-            raise BadAnswer("count of vehicle identification numbers")
-        text = own[0][3:]
-    else:
-        if [data[2] for data in own] != list(range(1, len(own) + 1)):
-            raise BadAnswer("order of the lines")
-        text = b"".join(data[3:] for data in own)
-    text = text.strip(b"\x00")
+    first = min(message.ecu for message in found)
+    own = [message for message in found if message.ecu == first]
+    count, body = info_bodies(own, 0x02, is_can)[first]
+    if count not in (None, 1):
+        raise BadAnswer("count of vehicle identification numbers")
+    text = body.strip(b"\x00")
     if not _VIN.fullmatch(text):
         raise BadAnswer("not a vehicle identification number")
     return text.decode("ascii")

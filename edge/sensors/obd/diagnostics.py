@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from edge.sensors.obd.answer import Message
-from edge.sensors.obd.decode import by_ecu, dtc_code
+from edge.sensors.obd.decode import by_ecu, dtc_code, info_bodies, supported_pids
 from edge.sensors.obd.errors import BadAnswer
 
 IgnitionType = Literal["spark", "compression"]
@@ -104,27 +104,6 @@ def frozen_code(data: bytes) -> str | None:
     return dtc_code(data[3:]) if any(data[3:]) else None
 
 
-def split_frozen(data: bytes, asked: Sequence[int], sizes: Mapping[int, int]) -> dict[int, bytes]:
-    """Data bytes by PID of one `42 pid 00 data pid 00 data ...` answer, of freeze frame 0."""
-    found: dict[int, bytes] = {}
-    at = 1
-    while at < len(data):
-        pid = data[at]
-        size = sizes.get(pid)
-        if pid not in asked or pid in found or size is None:
-            raise BadAnswer(f"PID {pid:02X} of the freeze frame was not asked for")
-        if data[at + 1 : at + 2] != b"\x00":
-            raise BadAnswer("another freeze frame")
-        value = data[at + 2 : at + 2 + size]
-        if len(value) != size:
-            raise BadAnswer(f"PID {pid:02X} of the freeze frame: {len(value)} bytes, expected {size}")
-        found[pid] = value
-        at += 2 + size
-    if not found:
-        raise BadAnswer("a freeze frame without a PID")
-    return found
-
-
 def info_types(found: Iterable[Message], is_can: bool) -> dict[int, frozenset[int]]:
     """Which information of service 09 each computer has, of its answer to PID 00."""
     skip = 2 if is_can else 3  # the older protocols have a message number there
@@ -132,38 +111,18 @@ def info_types(found: Iterable[Message], is_can: bool) -> dict[int, frozenset[in
     for ecu, data in by_ecu(found).items():
         if len(data) != skip + 4 or data[1] != 0x00 or (not is_can and data[2] != 1):
             raise BadAnswer("not a list of vehicle information")
-        bits = int.from_bytes(data[skip:], "big")
-        types[ecu] = frozenset(i for i in range(1, 33) if bits >> (32 - i) & 1)
+        types[ecu] = frozenset(supported_pids(0x00, data[skip:]))
     return types
 
 
 def information(found: Iterable[Message], info_type: int, size: int, is_can: bool) -> dict[int, list[bytes]]:
     """Items of `size` bytes by computer of a service 09 answer. Their number must be the one announced."""
     items: dict[int, list[bytes]] = {}
-    for ecu, (count, body) in _bodies(found, info_type, is_can).items():
+    for ecu, (count, body) in info_bodies(found, info_type, is_can).items():
         if not body or len(body) % size or (count is not None and len(body) != count * size):
             raise BadAnswer(f"{len(body)} bytes of vehicle information {info_type:02X}")
         items[ecu] = [body[at : at + size] for at in range(0, len(body), size)]
     return items
-
-
-def _bodies(found: Iterable[Message], info_type: int, is_can: bool) -> dict[int, tuple[int | None, bytes]]:
-    lines: dict[int, list[bytes]] = {}
-    for message in found:
-        if len(message.data) < 4 or message.data[1] != info_type:
-            raise BadAnswer(f"not vehicle information {info_type:02X}")
-        lines.setdefault(message.ecu, []).append(message.data[2:])
-    bodies: dict[int, tuple[int | None, bytes]] = {}
-    for ecu, own in lines.items():
-        if is_can:
-            if len(own) != 1:
-                raise BadAnswer(f"two answers of {ecu:X}")
-            bodies[ecu] = (own[0][0], own[0][1:])
-        else:
-            if [line[0] for line in own] != list(range(1, len(own) + 1)):
-                raise BadAnswer("order of the lines")
-            bodies[ecu] = (None, b"".join(line[1:] for line in own))
-    return bodies
 
 
 def label(raw: bytes) -> str:

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from edge.sensors.obd.decode import by_ecu, raw_values, supported_pids
-from edge.sensors.obd.diagnostics import frozen_code, split_frozen
+from edge.sensors.obd.decode import by_ecu, raw_values, split_pids, supported_pids
+from edge.sensors.obd.diagnostics import frozen_code
 from edge.sensors.obd.errors import BadAnswer
 from edge.sensors.obd.report import FreezeFrame
 from edge.sensors.obd.vehicle import REQUEST_ERRORS, Vehicle
 from sync_protocol.signals import catalogue
 
 _PER_REQUEST = 3  # SAE J1979: as many pairs of PID and frame fit one CAN frame
+_FRAME = b"\x00"  # the only one that SAE J1979 asks for
 _LISTS = range(0x20, 0x80, 0x20)
 
 
@@ -43,7 +44,7 @@ async def _frozen_pids(vehicle: Vehicle, codes: Iterable[int]) -> list[int]:
             break
         for ecu, data in by_ecu(await vehicle.ask(f"02{base:02X}00", 0x02)).items():
             if ecu in codes:
-                there |= supported_pids(base, split_frozen(data, (base,), vehicle.pid_sizes)[base])
+                there |= supported_pids(base, split_pids(data, (base,), vehicle.pid_sizes, after_pid=_FRAME)[base])
     return sorted(pid for pid in there if catalogue().by_pid.get(pid))
 
 
@@ -51,7 +52,7 @@ async def _frozen(vehicle: Vehicle, pids: Sequence[int]) -> dict[int, dict[int, 
     request = "02" + "".join(f"{pid:02X}00" for pid in pids)
     try:
         answers = by_ecu(await vehicle.ask(request, 0x02))
-        return {ecu: split_frozen(data, pids, vehicle.pid_sizes) for ecu, data in answers.items()}
+        return {ecu: split_pids(data, pids, vehicle.pid_sizes, after_pid=_FRAME) for ecu, data in answers.items()}
     except REQUEST_ERRORS:
         if len(pids) == 1:
             return {}  # one value less, not a wrong one

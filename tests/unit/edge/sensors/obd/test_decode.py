@@ -89,3 +89,12 @@ def test_what_is_no_vin_is_refused(data: bytes) -> None:
     for text in (VIN[:-1], VIN + "1", VIN.lower(), "I" + VIN[1:], "\xff" * 17):
         with pytest.raises(BadAnswer):
             vin_text([Message(0x7E8, b"\x49\x02\x01" + text.encode("latin1"))], is_can=True)
+
+
+def test_values_of_a_freeze_frame() -> None:
+    data = bytes.fromhex("42 0C 00 1A F8 0D 00 32")
+    assert split_pids(data, (0x0C, 0x0D, 0x05), SIZES, after_pid=b"\x00") == {0x0C: b"\x1a\xf8", 0x0D: b"\x32"}
+    for wrong in ("42", "42 0C 00 1A", "42 0C 01 1A F8", "42 0C", "42 05 00 7B", "42 0C 00 1A F8 0C 00 1A F8",
+                  "42 0C 1A F8", "42 0C 00 1A F8 00"):  # fmt: skip
+        with pytest.raises(BadAnswer):
+            split_pids(bytes.fromhex(wrong), (0x0C, 0x0D), SIZES, after_pid=b"\x00")

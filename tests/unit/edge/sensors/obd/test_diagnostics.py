@@ -11,7 +11,6 @@ from edge.sensors.obd.diagnostics import (
     information,
     label,
     readiness,
-    split_frozen,
     use_counters,
 )
 from edge.sensors.obd.errors import BadAnswer
@@ -54,15 +53,6 @@ def test_which_code_has_a_freeze_frame() -> None:
     for wrong in ("42 02 00 03", "42 02 00 03 01 00", "42 0C 00 03 01", "42 02 01 03 01", "42 02"):
         with pytest.raises(BadAnswer):
             frozen_code(bytes.fromhex(wrong))
-
-
-def test_values_of_a_freeze_frame() -> None:
-    data = bytes.fromhex("42 0C 00 1A F8 0D 00 32")
-    assert split_frozen(data, (0x0C, 0x0D, 0x05), SIZES) == {0x0C: b"\x1a\xf8", 0x0D: b"\x32"}
-    for wrong in ("42", "42 0C 00 1A", "42 0C 01 1A F8", "42 0C", "42 05 00 7B", "42 0C 00 1A F8 0C 00 1A F8",
-                  "42 0C 1A F8", "42 0C 00 1A F8 00"):  # fmt: skip
-        with pytest.raises(BadAnswer):
-            split_frozen(bytes.fromhex(wrong), (0x0C, 0x0D), SIZES)
 
 
 def test_which_information_there_is() -> None:
