@@ -4,7 +4,7 @@ The best class of source that a boot has ever had counts alone (gps before ntp, 
 an instant takes the offset of the last anchor before it; instants before the first anchor take the first one's.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,24 +77,27 @@ class Timeline:
         """UTC of one instant in ms, None while the boot has no anchor."""
         if not self._ms:
             return None
-        if boot_ms >= self._ms[-1]:
-            return boot_ms + self._offset[-1]
-        return int(self.project(np.array([boot_ms], np.int64))[0])
+        return boot_ms + self._offset[self._at(boot_ms)]
 
     def constant(self, first_ms: int, last_ms: int) -> int | None:
         """The one offset that holds from `first_ms` to `last_ms`, None when it changes in between or is not known."""
         if not self._ms:
             return None
-        if len(self._ms) == 1 or first_ms >= self._ms[-1]:
-            return self._offset[-1]
-        return self._offset[0] if last_ms < self._ms[1] else None
+        at = self._at(first_ms)
+        return self._offset[at] if at + 1 == len(self._ms) or last_ms < self._ms[at + 1] else None
+
+    def _at(self, boot_ms: int) -> int:
+        """Which anchor an instant goes by."""
+        return max(0, bisect_right(self._ms, boot_ms) - 1)
 
     def project(self, boot_ms: Ints) -> Ints:
         """UTC in ms of many instants; only for an anchored boot."""
         if len(self._ms) == 1 or not len(boot_ms):
             return boot_ms + (self._offset[0] if self._offset else 0)
-        at = np.searchsorted(np.array(self._ms, np.int64), boot_ms, side="right") - 1
-        moved: Ints = boot_ms + np.array(self._offset, np.int64)[np.maximum(at, 0)]
+        # A boot of months has thousands of anchors, a frame meets two: only those become an array.
+        part = slice(self._at(int(boot_ms.min())), self._at(int(boot_ms.max())) + 1)
+        at = np.searchsorted(np.array(self._ms[part], np.int64), boot_ms, side="right") - 1
+        moved: Ints = boot_ms + np.array(self._offset[part], np.int64)[np.maximum(at, 0)]
         return moved
 
     def copy(self) -> "Timeline":

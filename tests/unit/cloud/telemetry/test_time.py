@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+import numpy as np
 import pytest
 
 from cloud.telemetry.reproject import reproject
@@ -69,6 +70,26 @@ def test_the_order_of_anchors_does_not_matter(anchors: list[tuple[int, int, str]
                 assert span is not None
                 assert span.first_ms <= ms <= span.last_ms
     assert [one.utc_ms(ms) for ms in range(120)] == [other.utc_ms(ms) for ms in range(120)]
+
+
+@given(
+    anchors=st.lists(st.tuples(st.integers(0, 100), st.integers(0, 3)), min_size=1, max_size=12),
+    instants=st.lists(st.integers(0, 100), min_size=1, max_size=8).map(sorted),
+)
+def test_one_instant_many_and_a_whole_frame_are_turned_alike(
+    anchors: list[tuple[int, int]], instants: list[int]
+) -> None:
+    timeline, offsets = Timeline(), dict[int, int]()
+    for boot_ms, shift in anchors:
+        timeline.add(boot_ms, boot_ms + shift, "gps")
+        offsets[boot_ms] = min(shift, offsets.get(boot_ms, shift))
+    before = [max((at for at in offsets if at <= ms), default=min(offsets)) for ms in instants]
+    expected = [ms + offsets[at] for ms, at in zip(instants, before, strict=True)]
+    assert [timeline.utc_ms(ms) for ms in instants] == expected
+    assert timeline.project(np.array(instants, np.int64)).tolist() == expected
+    constant = timeline.constant(instants[0], instants[-1])
+    assert (constant is None) == (before[0] != before[-1])
+    assert constant is None or [ms + constant for ms in instants] == expected
 
 
 def test_frames_wait_for_an_anchor_and_are_projected_when_it_comes(plane: LocalPlane) -> None:
