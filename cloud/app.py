@@ -9,6 +9,7 @@ Everything a stage needs it gets here as an argument; nothing else knows two sta
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 import fcntl
 from importlib.metadata import version
 import os
@@ -18,16 +19,21 @@ from typing import IO
 
 from litestar import Litestar
 from litestar.types import Scope
+from nats.aio.client import Client
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 import structlog
 
 from cloud.admin import Admin
+from cloud.broker_login import Login
 from cloud.config import CloudConfig
 from cloud.db import migrate
 from cloud.db.engine import Database
-from cloud.deployment import check_deployment
+from cloud.deployment import api_url, check_deployment, known_hosts, load_identity, outside_url, server_files
 from cloud.derive.engine import DeriveEngine
+from cloud.enrolment import routes as enrolment_routes
+from cloud.enrolment.payloads import ClaimRequest, NewClaims
+from cloud.enrolment.service import Enrolling
 from cloud.fleet import device_routes, history_routes, pull_routes, routes
 from cloud.fleet.cursors import Cursors
 from cloud.fleet.identify import IdentifyStep
@@ -47,9 +53,10 @@ from cloud.identity import routes as people_routes
 from cloud.identity.service import Identity
 from cloud.ingest.broker import Broker
 from cloud.ingest.service import Ingest
+from cloud.ingest.source import connect
 from cloud.live.hub import LiveHub
 from cloud.ops import health
-from cloud.ops.control import SOCKET, Control, Status, control_app
+from cloud.ops.control import SOCKET, ClaimOrder, Control, Status, control_app
 from cloud.ops.health import Probes
 from cloud.ops.metrics import Gauge, StageCollector, StageCount
 from cloud.telemetry.derive_reader import DeriveReader
@@ -58,7 +65,7 @@ from cloud.telemetry.spans import keep_rolling
 from cloud.telemetry.store import TelemetryStore
 from cloud.telemetry.tiers import keep_building
 from cloud.telemetry.writer import TelemetryWriter, load_latest
-from sync_protocol.errors import Unavailable
+from sync_protocol.errors import NotFound, Unavailable
 
 VERSION = version("milepost")
 V1_ROUTES = [
@@ -68,6 +75,7 @@ V1_ROUTES = [
     *device_routes.ROUTES,
     *live_socket.ROUTES,
     *people_routes.ROUTES,
+    *enrolment_routes.ROUTES,
 ]
 LAG_S = 30.0
 log = structlog.get_logger()
@@ -83,13 +91,23 @@ class Cloud:
 
     def __init__(self, config: CloudConfig) -> None:
         self.config = config
-        self.url = ""
+        self.url = api_url(config, config.listen.port)
         self._lock: IO[str] | None = None
         self.db = Database(database_url(config))
         self.registry = FleetRegistry(self.db, config.registry, is_demo=config.demo)
         self.store = TelemetryStore(config.data_dir / "telemetry.duckdb", config.telemetry)
         self.writer = TelemetryWriter(self.store, self.registry)
-        self.broker = Broker(config.nats, config.data_dir / "nats")
+        ring = load_identity(config)
+        self.enrolling = Enrolling(
+            config.enrolment,
+            self.db,
+            self.registry,
+            ring,
+            api_url=lambda: config.enrolment.api_url or outside_url(ring, self.url),
+            nats_urls=lambda: tuple(config.enrolment.nats_urls) or (outside_url(ring, self.broker.url),),
+            clock=lambda: datetime.now(UTC),
+        )
+        self.broker = Broker(config.nats, config.data_dir / "nats", self.enrolling.identity)
         self.ingest = Ingest(
             config.ingest,
             self.broker,
@@ -152,6 +170,7 @@ class Cloud:
                 group.create_task(self.pulls.run(), name="pulls"),
                 group.create_task(self.derive.run(), name="derive"),
                 group.create_task(self.people.sessions.run(), name="sessions"),
+                group.create_task(self.enrolling.run(self._connect_system), name="enrolment"),
                 group.create_task(keep_building(self.store), name="tiers"),
                 group.create_task(keep_rolling(self.store), name="spans"),
             ]
@@ -173,11 +192,12 @@ class Cloud:
         """Run everything until `stop` is set."""
         listen = self.config.listen
         tcp = bind_tcp(listen.host, listen.port)
-        host, port = tcp.getsockname()[:2]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        tls = server_files(self.config)
+        self.url = api_url(self.config, tcp.getsockname()[1])
         async with self.stages() as group:
             control = Listener(control_app(self._control()), bind_unix(self.config.data_dir / SOCKET))
-            web = Listener(Guard(WebApp(self.api()), HttpMetrics(self.metrics)), tcp)
+            guard = Guard(WebApp(self.api()), HttpMetrics(self.metrics), known_hosts(self.config))
+            web = Listener(guard, tcp, tls)
             await control.start()
             await web.start()
             for listener in (control, web):
@@ -209,10 +229,22 @@ class Cloud:
                 "pulls": lambda: self.pulls,
                 "live_access": live_access,
                 "people": lambda: people,
+                "enrolling": lambda: self.enrolling,
                 "probes": lambda: probes,
             },
             people.sessions.identify,
         )
+
+    async def _connect_system(self, login: Login) -> Client:
+        return await connect(self.broker.url, "milepost-system", login)
+
+    async def make_claims(self, order: ClaimOrder) -> NewClaims:
+        """Claim codes for the command line. `NotFound` for a tenant or vehicle that is not there."""
+        tenant_id = self.registry.tenant_named(order.tenant)
+        if tenant_id is None:
+            raise NotFound(f"There is no tenant {order.tenant!r}.")
+        asked = ClaimRequest(order.count, order.vehicle_id, order.days)
+        return await self.enrolling.make_claims(tenant_id, asked, "command line")
 
     def probes(self) -> Probes:
         """What readiness asks."""
@@ -250,7 +282,7 @@ class Cloud:
             tenant = self.config.registry.tenant
             return Status(VERSION, os.getpid(), self.url, self.broker.url, tenant, readiness)
 
-        return Control(status, admin.quarantined, admin.replay, admin.verify)
+        return Control(status, admin.quarantined, admin.replay, admin.verify, self.make_claims)
 
     def _stages(self) -> Iterable[StageCount]:
         counted = self.ingest.counters

@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 the answer is bad news (verify found a fault, a replay lef
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from importlib.util import find_spec
 import json
 import os
@@ -40,8 +41,28 @@ class Settings(msgspec.Struct, frozen=True):
         return config if self.data_dir is None else msgspec.structs.replace(config, data_dir=self.data_dir)
 
 
+_ELSEWHERE = {
+    "init": "cloud.commands.identity",
+    "certificate": "cloud.commands.identity",
+    "claim": "cloud.commands.claims",
+}
+"""Commands in modules of their own, where they have the same name."""
+
+
 class Group(click.Group):
     """Turns our errors into one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Also those that are imported only when they are asked for."""
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE]) if self is main else super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """From its module, if it is elsewhere."""
+        if self is not main or cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        command = getattr(import_module(_ELSEWHERE[cmd_name]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""

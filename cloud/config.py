@@ -69,6 +69,17 @@ class RegistryConfig(msgspec.Struct, forbid_unknown_fields=True):
     tenant: str = "demo"
 
 
+class EnrolmentConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """What a device is told when it comes in. Without URLs: the first host of the identity, and the ports in use."""
+
+    api_url: str | None = None
+    """Where devices and people reach the API from outside, such as https://fleet.example.com."""
+    nats_urls: list[str] = msgspec.field(default_factory=list)
+    """Where devices reach the broker from outside, such as tls://fleet.example.com:4222."""
+    token_days: Annotated[int, msgspec.Meta(ge=1, le=30)] = 14
+    """A device asks for a new token when half of the time is over; one that was away longer asks when it is back."""
+
+
 class DatabaseConfig(msgspec.Struct, forbid_unknown_fields=True):
     """The relational database. Without `url`: SQLite in the data directory."""
 
@@ -80,6 +91,8 @@ class ListenConfig(msgspec.Struct, forbid_unknown_fields=True):
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    tls: bool = True
+    """With the certificate of the identity. False: for a proxy on this machine that has one of its own."""
 
 
 class CloudConfig(msgspec.Struct, forbid_unknown_fields=True):
@@ -91,6 +104,7 @@ class CloudConfig(msgspec.Struct, forbid_unknown_fields=True):
     listen: ListenConfig = msgspec.field(default_factory=ListenConfig)
     nats: NatsConfig = msgspec.field(default_factory=NatsConfig)
     database: DatabaseConfig = msgspec.field(default_factory=DatabaseConfig)
+    enrolment: EnrolmentConfig = msgspec.field(default_factory=EnrolmentConfig)
     registry: RegistryConfig = msgspec.field(default_factory=RegistryConfig)
     ingest: IngestConfig = msgspec.field(default_factory=IngestConfig)
     telemetry: TelemetryConfig = msgspec.field(default_factory=TelemetryConfig)

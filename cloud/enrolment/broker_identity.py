@@ -18,7 +18,6 @@ class DeploymentIdentity:
     def __init__(self, keyring: Keyring, revoked: Callable[[], Mapping[str, int]]) -> None:
         self._keyring = keyring
         self._revoked = revoked
-        self._user = Key.make("U")
         context = ssl.create_default_context(cafile=str(keyring.folder / AUTHORITY))
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         self._context = context
@@ -60,8 +59,9 @@ class DeploymentIdentity:
         return self._token(ring.system, ring.facts.system_account, "milepost-system")
 
     def _token(self, signing: Key, account: str, name: str) -> TokenLogin:
-        token = nats_jwt.service_jwt(signing, account, self._user.public, name, _now_s())
-        return TokenLogin(token, self._user.sign, self._context)
+        # A key for each connection: two with one key would look like a clone.
+        user = Key.make("U")
+        return TokenLogin(nats_jwt.service_jwt(signing, account, user.public, name, _now_s()), user.sign, self._context)
 
 
 def _now_s() -> int:

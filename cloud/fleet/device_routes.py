@@ -35,6 +35,7 @@ from sync_protocol.errors import NotFound
 from sync_protocol.signals import catalogue
 
 LEDGER_SILENCES = timedelta(days=30)
+_LISTED = select(Device.id, Device.name, Device.agent_version).where(Device.removed.is_(None)).order_by(Device.name)
 NO_FRAMES = DeviceAccount(FrameTotals(0, 0, 0, 0), None, False)
 
 
@@ -123,7 +124,7 @@ def _device(fleet: Fleet, name: str) -> DeviceRef:
 
 async def _devices(fleet: Fleet) -> list[DeviceSummary]:
     def read(session: Session) -> tuple[Sequence[Row[int, str, str | None]], dict[int, str]]:
-        devices = session.execute(select(Device.id, Device.name, Device.agent_version).order_by(Device.name)).all()
+        devices = session.execute(_LISTED).all()
         names = {row.id: row.name for row in session.execute(select(Vehicle.id, Vehicle.name))}
         return devices, names
 

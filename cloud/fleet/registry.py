@@ -1,11 +1,11 @@
 """Who is who, answered from memory: devices, and which vehicle each sat in when. Writes through to the database."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 import structlog
 
@@ -37,6 +37,7 @@ class FleetRegistry:
         self._tenants: dict[str, int] = {}
         self._by_name: dict[tuple[str, str], DeviceRef] = {}
         self._by_id: dict[int, DeviceRef] = {}
+        self._removed: set[int] = set()
         self._vehicles: dict[int, int] = {}
         self._seats: dict[int, tuple[list[int], list[int | None]]] = {}
         self._sitting: dict[int, int] = {}
@@ -85,6 +86,8 @@ class FleetRegistry:
                 self._vehicles[vehicle.id] = vehicle.tenant_id
             for device in session.scalars(select(Device)):
                 self._remember(DeviceRef(device.id, device.tenant_id, tenants[device.tenant_id], device.name))
+                if device.removed is not None:
+                    self._removed.add(device.id)
             for seat in session.scalars(select(Assignment).order_by(Assignment.device_id, Assignment.valid_from)):
                 self._seat(seat.device_id, seat.valid_from, seat.vehicle_id)
 
@@ -129,13 +132,78 @@ class FleetRegistry:
             self._remember(DeviceRef(device_id, tenant_id, tenant, name))
             log.info("device_registered", device=name, device_id=device_id, vehicle_id=vehicle_id)
 
+    def add_device(
+        self, tenant_id: int, wish: str, vehicle_id: int | None, also: Callable[[Session, int], None]
+    ) -> DeviceRef:
+        """A new device, named as wished or with a number behind. `also` writes in the same transaction, given its id.
+
+        It takes the place of the device that sits in `vehicle_id` now; without one it brings a new vehicle.
+        """
+        tenant, now = self.tenant_name(tenant_id), datetime.now(UTC)
+        with self._lock:
+            name = self._free_name(tenant, wish)
+            before = None if vehicle_id is None else self._sitting.get(vehicle_id)
+
+            def write(session: Session) -> tuple[int, int]:
+                device = Device(tenant_id=tenant_id, name=name, created=now)
+                vehicle = None if vehicle_id is not None else Vehicle(tenant_id=tenant_id, name=name, created=now)
+                session.add_all([device] if vehicle is None else [device, vehicle])
+                session.flush()
+                seat = vehicle_id if vehicle is None else vehicle.id
+                assert seat is not None
+                if before is not None:
+                    left = Assignment(tenant_id=tenant_id, device_id=before, vehicle_id=None, valid_from=now)
+                    session.add(left)
+                # It has sat nowhere else, so whatever it has measured it measured here.
+                session.add(Assignment(tenant_id=tenant_id, device_id=device.id, vehicle_id=seat, valid_from=ALWAYS))
+                also(session, device.id)
+                return device.id, seat
+
+            device_id, seat = self._db.write_sync(write)
+            self._vehicles[seat] = tenant_id
+            if before is not None:
+                self._seat(before, now, None)
+            self._seat(device_id, ALWAYS, seat)
+            ref = DeviceRef(device_id, tenant_id, tenant, name)
+            self._remember(ref)
+        log.info("device_registered", device=name, device_id=device_id, vehicle_id=seat)
+        return ref
+
+    def remove_device(self, device_id: int, now: datetime) -> None:
+        """From now on the device sits in no vehicle and is on no list; what it measured stays."""
+        ref = self._by_id[device_id]
+        with self._lock:
+            is_seated = self._seats[device_id][1][-1] is not None
+
+            def write(session: Session) -> None:
+                session.execute(update(Device).where(Device.id == device_id).values(removed=now))
+                if is_seated:
+                    left = Assignment(tenant_id=ref.tenant_id, device_id=device_id, vehicle_id=None, valid_from=now)
+                    session.add(left)
+
+            self._db.write_sync(write)
+            self._removed.add(device_id)
+            if is_seated:
+                self._seat(device_id, now, None)
+        log.info("device_removed", device=ref.name, device_id=device_id)
+
+    def _free_name(self, tenant: str, wish: str) -> str:
+        """A name that no device of the tenant has or had."""
+        name, number = wish, 1
+        while (tenant, name) in self._by_name:
+            number += 1
+            name = f"{wish}-{number}"
+        return name
+
     def device_by_id(self, device_id: int) -> DeviceRef | None:
         """The device with this id."""
         return self._by_id.get(device_id)
 
     def device_named(self, tenant_id: int, name: str) -> DeviceRef | None:
-        """A device of a tenant by its name; never registers one."""
-        return next((self._by_name.get((t, name)) for t, number in self._tenants.items() if number == tenant_id), None)
+        """A device of a tenant by its name, unless it was removed; never registers one."""
+        tenant = next((word for word, number in self._tenants.items() if number == tenant_id), None)
+        found = None if tenant is None else self._by_name.get((tenant, name))
+        return None if found is None or found.id in self._removed else found
 
     def owner_of(self, vehicle_id: int) -> int:
         """The tenant of a vehicle that is known to be there."""

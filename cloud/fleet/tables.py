@@ -41,7 +41,10 @@ class Vehicle(TenantOwned, Base):
 
 
 class Device(TenantOwned, Base):
-    """The box in a vehicle. `name` is the word in NATS subjects; `agent_version` is what its last hello said."""
+    """The box in a vehicle. `name` is the word in NATS subjects; `agent_version` is what its last hello said.
+
+    A `removed` one is on no list, and its name stays taken: what it measured is still told by it.
+    """
 
     __tablename__ = "devices"
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
@@ -50,6 +53,7 @@ class Device(TenantOwned, Base):
     name: Mapped[str] = mapped_column(String(63))
     agent_version: Mapped[str | None] = mapped_column(String(40))
     created: Mapped[datetime] = mapped_column(Utc)
+    removed: Mapped[datetime | None] = mapped_column(Utc)
 
 
 class Assignment(TenantOwned, Base):

@@ -1,8 +1,8 @@
-"""The outermost layer: who may call while there is no log-in, security headers, one log line and one metric a request.
+"""The outermost layer: the names under which it may be called, security headers, one log line and one metric a request.
 
-Without log-in the service trusts whoever reaches its loopback port, and that includes any page open in a browser on
-this machine. So a Host that is not a loopback name is refused (DNS rebinding), and so is a request that changes
-something, or a WebSocket, whose Origin is not one (cross-site requests).
+A page that is open in somebody's browser reaches what that browser reaches. So a Host that is no name of the service is
+refused (DNS rebinding), and so is a request that changes something, or a WebSocket, whose Origin is not one
+(cross-site requests).
 """
 
 from ipaddress import ip_address
@@ -64,9 +64,11 @@ class HttpMetrics:
 class Guard:
     """ASGI application around the whole service."""
 
-    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics, hosts: frozenset[str] = frozenset()) -> None:
+        """`hosts`: names and addresses, beside those of loopback, under which the service may be called."""
         self._app = app
         self._metrics = metrics
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on and add headers."""
@@ -74,13 +76,26 @@ class Guard:
         if kind not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        fault = _fault(scope)
+        fault = self._fault(scope)
         if kind == "http":
             await self._http(scope, receive, send, fault)
         elif fault is None:
             await self._app(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 4403, "reason": fault})
+
+    def _fault(self, scope: Any) -> str | None:
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"host", b"origin")}
+        if not self._is_ours(_hostname(f"//{headers.get(b'host', '')}")):
+            return "Host: expected a name of this service, such as localhost or 127.0.0.1 on its own machine"
+        origin = headers.get(b"origin")
+        is_checked = scope["type"] == "websocket" or scope["method"] not in _SAFE
+        if is_checked and origin is not None and not self._is_ours(_hostname(origin)):
+            return "Origin: expected a page of this service"
+        return None
+
+    def _is_ours(self, host: str) -> bool:
+        return is_loopback(host) or host in self._hosts
 
     async def _http(self, scope: Any, receive: Receive, send: Send, fault: str | None) -> None:
         started = perf_counter()
@@ -110,16 +125,12 @@ class Guard:
             write("request_answered", method=method, route=route, status=status, took_ms=round(took_s * 1000, 2))
 
 
-def _fault(scope: Any) -> str | None:
-    headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"host", b"origin")}
-    host = urlsplit(f"//{headers.get(b'host', '')}").hostname or ""
-    if not is_loopback(host):
-        return "Host: expected a loopback name such as localhost or 127.0.0.1"
-    origin = headers.get(b"origin")
-    is_checked = scope["type"] == "websocket" or scope["method"] not in _SAFE
-    if is_checked and origin is not None and not is_loopback(urlsplit(origin).hostname or ""):
-        return "Origin: expected a page of this machine"
-    return None
+def _hostname(address: str) -> str:
+    """Of a URL; nothing for what is none."""
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
 
 
 async def _refuse(scope: Any, send: Any, fault: str) -> None:

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import os
 from pathlib import Path
 import socket
-from typing import Any
+import ssl
+from typing import Any, NamedTuple
 
 import uvicorn
 
@@ -22,26 +23,37 @@ class _Server(uvicorn.Server):
         yield
 
 
-class Listener:
-    """Serves one ASGI application on one socket, from `start` to `stop`."""
+class TlsFiles(NamedTuple):
+    """PEM files of a server certificate and of its key."""
 
-    def __init__(self, app: Any, bound: socket.socket) -> None:
+    certificate: Path
+    key: Path
+
+
+class Listener:
+    """Serves one ASGI application on one socket, from `start` to `stop`; with `tls` over TLS 1.3."""
+
+    def __init__(self, app: Any, bound: socket.socket, tls: TlsFiles | None = None) -> None:
         self._bound = bound
         # Browsers always offer permessage-deflate; for messages this small it costs more CPU than it saves.
-        self._server = _Server(
-            uvicorn.Config(
-                app,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                ws="websockets-sansio",
-                ws_per_message_deflate=False,
-                ws_max_size=64 * 1024,
-                timeout_graceful_shutdown=GRACE_S,
-            )
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+            ws_max_size=64 * 1024,
+            timeout_graceful_shutdown=GRACE_S,
+            ssl_certfile=None if tls is None else tls.certificate,
+            ssl_keyfile=None if tls is None else tls.key,
         )
+        config.load()
+        if config.ssl is not None:
+            config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
+        self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException
 from litestar.params import FromQuery, JSONBody
 import msgspec
 
+from cloud.enrolment.payloads import NewClaims
 from cloud.http.problem import Problem, problem_response
 from cloud.ops.health import Readiness
 from sync_protocol.errors import MilepostError, Rejected, Unavailable
@@ -69,6 +70,15 @@ class Verdict(msgspec.Struct, frozen=True):
     figures: dict[str, int]
 
 
+class ClaimOrder(msgspec.Struct, frozen=True):
+    """Claim codes that the command line asks for, for a tenant by its name."""
+
+    tenant: str
+    count: int
+    days: int
+    vehicle_id: int | None = None
+
+
 class Control(msgspec.Struct, frozen=True):
     """What the socket offers, bound to the running service."""
 
@@ -76,6 +86,7 @@ class Control(msgspec.Struct, frozen=True):
     quarantined: Callable[[], Awaitable[list[Quarantined]]]
     replay: Callable[[list[int]], Awaitable[Replayed]]
     verify: Callable[[], Awaitable[Verdict]]
+    make_claims: Callable[[ClaimOrder], Awaitable[NewClaims]]
 
 
 @get("/status")
@@ -102,10 +113,16 @@ async def verify(control: NamedDependency[Control]) -> Verdict:
     return await control.verify()
 
 
+@post("/claims", status_code=200)
+async def make_claims(control: NamedDependency[Control], data: JSONBody[ClaimOrder]) -> NewClaims:
+    """Make claim codes."""
+    return await control.make_claims(data)
+
+
 def control_app(control: Control) -> Litestar:
     """The application behind the socket."""
     return Litestar(
-        [get_status, list_quarantine, replay_quarantine, verify],
+        [get_status, list_quarantine, replay_quarantine, verify, make_claims],
         dependencies={"control": Provide(lambda: control, sync_to_thread=False)},
         exception_handlers={
             MilepostError: problem_response,

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, inspect, text
 from cloud.db import migrate
 from cloud.db.base import Base
 from cloud.db.engine import make_engine
+from cloud.enrolment import tables as enrolment
 from cloud.fleet import tables
 from cloud.identity import tables as people
 from sync_protocol.errors import Conflict
@@ -23,7 +24,8 @@ def engine(tmp_path: Path) -> Engine:
 def test_upgrade_builds_what_the_tables_declare(engine: Engine) -> None:
     migrate.upgrade(engine)
     assert migrate.current(engine) == migrate.head()
-    assert {tables.Vehicle.__tablename__, people.User.__tablename__} <= set(inspect(engine).get_table_names())
+    made = {tables.Vehicle.__tablename__, people.User.__tablename__, enrolment.ClaimCode.__tablename__}
+    assert made <= set(inspect(engine).get_table_names())
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []

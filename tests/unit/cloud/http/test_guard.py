@@ -54,7 +54,7 @@ def test_this_machine_may_call(host: str) -> None:
 def test_other_names_may_not(host: str) -> None:
     sent = Caller().call({"host": host})
     assert sent[0]["status"] == 403
-    assert b"Host: expected a loopback name" in sent[1]["body"]
+    assert b"Host: expected a name of this service" in sent[1]["body"]
     assert b"content-security-policy" in [name for name, _ in sent[0]["headers"]]
 
 
