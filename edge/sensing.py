@@ -64,7 +64,11 @@ class Sensing:
 
             self.sensors.append(ReplaySensor(config.replay, self._clock))
             return
-        if config.obd.enabled:
+        if config.obd.enabled and config.obd.sensor == "python-obd":
+            from edge.sensors.python_obd.sensor import PythonObdSensor
+
+            self.sensors.append(PythonObdSensor(config.obd, self._bus.clock, random.Random(self._seeds["obd"])))
+        elif config.obd.enabled:
             rng = random.Random(self._seeds["obd"])
             self.sensors.append(ObdSensor(self._obd(), self._bus.clock, self._bus.open, rng))
         if config.gps.enabled:
@@ -88,10 +92,12 @@ class Sensing:
     async def record(self, path: Path, *, is_raw: bool) -> None:
         """Begin to record. Raw, the sensors connect anew, so that the recording holds all they build on.
 
+        What python-OBD says to the adapter is not heard: then there are rows only.
+
         Errors as `Tap.start`.
         """
         self._tap.check(path)
-        if not is_raw or self._config.replay is not None:
+        if not is_raw or self._config.replay is not None or self._config.obd.sensor != "elm":
             self._tap.start(path)
             return
         if self._anew is None or self._anew.done():

@@ -81,5 +81,5 @@ class VehicleAnswers:
     def _obd(self) -> ObdSensor:
         obd = next((sensor for sensor in self._sensors if isinstance(sensor, ObdSensor)), None)
         if obd is None:
-            raise NotFound("no OBD sensor is configured")
+            raise NotFound('the agent has no OBD sensor of ours: [obd] enabled = true, sensor = "elm"')
         return obd

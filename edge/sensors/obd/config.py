@@ -1,6 +1,6 @@
 """The slice of the device's configuration that belongs to the OBD sensor."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -25,6 +25,7 @@ class ObdConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Section `[obd]`. Defaults fit a 12 V vehicle; voltages are doubled by themselves on a 24 V one."""
 
     enabled: bool = True
+    sensor: Literal["elm", "python-obd"] = "elm"  # python-obd: for comparison only, needs the extra `obd`
     port: str = "/dev/milepost-obd"  # a device file, or socket://host:port
     baud: Annotated[int, msgspec.Meta(ge=0)] = 0  # 0: try the usual ones, remember what worked
     state_path: str | None = None  # what was learned of adapter and vehicle; None: learn anew each time
