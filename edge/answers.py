@@ -40,6 +40,7 @@ class Parts(NamedTuple):
     policy: Policy
     sensing: Sensing
     vin: Callable[[], str | None]
+    storage_trouble: str | None
 
 
 class Answers:
@@ -91,6 +92,7 @@ class Answers:
             uplink=self._parts.uplink.health(),
             link=self._parts.uplink.state(),
             traffic=self._parts.policy.view(),
+            storage_trouble=self._parts.storage_trouble,
         )
 
     async def sync(self, _args: dict[str, Any]) -> LedgerView:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -14,14 +13,13 @@ from edge.committer import Committer
 from edge.config import DeviceConfig
 from edge.control import ControlServer
 from edge.notify import SystemdNotifier
-from edge.outbox.opening import Identity, outbox_path
+from edge.outbox.opening import Identity
 from edge.outbox.outbox import Outbox
-from edge.outbox.room import Room
 from edge.outbox.search import OFFSET_KEY
-from edge.outbox.worker import OutboxWorker
 from edge.sampling.open_frame import ClosedFrame
 from edge.sampling.sampler import Sampler
 from edge.sensing import Sensing
+from edge.storage import open_storage
 from edge.tap import HeldClock, Tap
 from edge.uplink.link import Link, NatsLink
 from edge.uplink.policy import Policy
@@ -55,12 +53,11 @@ class Agent:
         self._vin: str | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop`. `Conflict` when another agent has the outbox, `Full` when the disk has no room for one."""
+        """Work until `stop`. `Conflict`: another agent has the outbox. `Unavailable`, `Full`: no place for one."""
         config = self._config
-        path = outbox_path(Path(config.state_dir), config.tenant, config.device)
-        room = Room(round(config.outbox.size_mb * (1 << 20)), config.outbox.ballast_kb * 1024)
         identity = Identity(config.tenant, config.device, machine(), kernel_boot())
-        self._outbox = await OutboxWorker.open(path, identity, room)
+        self._storage = await open_storage(config, identity)
+        self._outbox = self._storage.outbox
         try:
             await self._work(stop)
         except BaseException:
@@ -113,13 +110,14 @@ class Agent:
 
     async def _until(self, stop: asyncio.Event) -> None:
         answers = Answers(self._parts())
-        server = ControlServer(self._config.socket_path, answers.answers(), answers.streams())
+        server = ControlServer(self._storage.socket_path, answers.answers(), answers.streams())
         async with asyncio.TaskGroup() as group:
             measuring = [group.create_task(self._sensing.run(), name="sensors")]
             measuring.append(group.create_task(self._keep_time(), name="time"))
             ticking = group.create_task(self._tick(), name="sampling")
             committing = group.create_task(self._committer.run(), name="outbox")
             others = [group.create_task(server.run(), name="control"), group.create_task(self._flush(), name="flush")]
+            others.append(group.create_task(self._storage.regain(stop.set), name="storage"))
             if self._config.uplink.enabled:
                 others.append(group.create_task(self._uplink.run(), name="uplink"))
             self._notifier.send("READY=1")
@@ -158,6 +156,7 @@ class Agent:
             }
 
         told = await self._outbox.call(facts)
+        told["storage_trouble"] = self._storage.trouble
         told["uncommitted_s"] = self._uncommitted_s(str(told["previous_end"]), boot, told)
         log.info("agent_started", tenant=self._config.tenant, device=self._config.device, boot=boot, **told)
         told |= {"boot": boot, "version": version("milepost")}
@@ -185,6 +184,7 @@ class Agent:
             policy=self._policy,
             sensing=self._sensing,
             vin=lambda: self._vin,
+            storage_trouble=self._storage.trouble,
         )
 
     async def _connect(self) -> Link:

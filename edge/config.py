@@ -36,6 +36,7 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     tenant: str
     device: str
     state_dir: str = "/var/lib/milepost"
+    memory_dir: str = "/run/milepost"  # instead of state_dir while that cannot be used; must be in memory, not on disk
     socket: str | None = None  # control socket; None: agent.sock in state_dir
     obd: ObdConfig = ObdConfig()
     gps: GpsConfig = GpsConfig()
@@ -51,8 +52,19 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @property
     def socket_path(self) -> Path:
-        """Where the running agent is spoken to."""
+        """Where the running agent is spoken to. Without a usable state_dir it listens in memory_dir."""
+        in_memory = self.memory_socket_path
+        return in_memory if self.socket is None and in_memory.exists() else self.disk_socket_path
+
+    @property
+    def disk_socket_path(self) -> Path:
+        """The control socket of an agent whose state_dir can be used."""
         return Path(self.socket) if self.socket else Path(self.state_dir) / "agent.sock"
+
+    @property
+    def memory_socket_path(self) -> Path:
+        """The control socket of an agent whose state_dir cannot be used."""
+        return Path(self.memory_dir) / f"agent.{self.tenant}.{self.device}.sock"
 
 
 def _check(value: str, what: str) -> None:

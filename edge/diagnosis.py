@@ -1,7 +1,9 @@
 """Goes along the way the data takes, link by link, and says in plain words what is wrong and what mends it."""
 
 from collections.abc import Callable, Iterator
+import os
 from pathlib import Path
+import shutil
 import socket
 from typing import Literal
 from urllib.parse import urlsplit
@@ -34,7 +36,7 @@ class Finding(msgspec.Struct, frozen=True):
 def diagnose(config: DeviceConfig, status: AgentStatus | None, reach: Reach | None = None) -> list[Finding]:
     """Every link from the adapter to the acknowledged frame. `status` None: the agent is not running."""
     reach = reach or reach_tcp
-    findings = [_agent(status)]
+    findings = [_agent(status), _storage(config, status)]
     findings += _vehicle(config, status)
     findings += _position(config, status, reach)
     if status is not None:
@@ -56,6 +58,27 @@ def _agent(status: AgentStatus | None) -> Finding:
     if status is None:
         return Finding("agent", "bad", "it is not running", "systemctl start milepost; then journalctl -u milepost.")
     return Finding("agent", "good", f"version {status.version}, {status.memory_mb:.0f} MB")
+
+
+def _storage(config: DeviceConfig, status: AgentStatus | None) -> Finding:
+    folder = Path(config.state_dir)
+    if status is not None and status.storage_trouble is not None:
+        found = f"{status.storage_trouble}; working in memory: what is not sent is lost with the power"
+        return Finding("storage", "bad", found, _STORAGE_CURE)
+    if status is not None:
+        return Finding("storage", "good", f"the outbox lies in {folder}")
+    if not folder.is_dir():
+        return Finding("storage", "bad", f"{folder} is no folder", "Make it, for the user that the agent runs as.")
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return Finding("storage", "bad", f"{folder} is mounted read-only", _STORAGE_CURE)
+    if shutil.disk_usage(folder).free < config.outbox.ballast_kb * 1024:
+        return Finding("storage", "bad", f"{folder} is full", "Free space: df -h.")
+    return Finding("storage", "good", f"{folder} is there, with room")
+
+
+_STORAGE_CURE = (
+    "df -h; mount; dmesg | tail: a card that fails turns read-only, replace it. The agent returns to it by itself."
+)
 
 
 def _vehicle(config: DeviceConfig, status: AgentStatus | None) -> Iterator[Finding]:

@@ -33,6 +33,7 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     uplink: StageHealth
     link: UplinkState
     traffic: TrafficView | None = None
+    storage_trouble: str | None = None  # why the outbox lies in memory
 
 
 class LiveValue(msgspec.Struct, frozen=True):

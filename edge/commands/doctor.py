@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 import msgspec
+from rich.markup import escape
 
 from edge.commands.loading import load
 from edge.commands.output import console, print_json
@@ -32,8 +33,9 @@ def command(ctx: click.Context, as_json: bool) -> None:
     else:
         out = console()
         for finding in findings:
-            out.print(f"{_SIGNS[finding.verdict]} [bold]{finding.link}[/]: {finding.found}", soft_wrap=True)
+            found = escape(finding.found)  # it may speak of [obd] port
+            out.print(f"{_SIGNS[finding.verdict]} [bold]{finding.link}[/]: {found}", soft_wrap=True)
             if finding.cure and finding.verdict != "good":
-                out.print(f"    {finding.cure}", style="cyan", soft_wrap=True)
+                out.print(f"    {escape(finding.cure)}", style="cyan", soft_wrap=True)
     if any(finding.verdict == "bad" for finding in findings):
         ctx.exit(1)

@@ -14,7 +14,7 @@ from edge.outbox.room import Room, free_ballast, has_room, lay_ballast
 from edge.outbox.schema import frame_id
 from edge.outbox.search import Page, offsets, search
 from edge.outbox.streams import Stream, Totals, evictable, totals_of
-from sync_protocol.errors import Full
+from sync_protocol.errors import Full, Unavailable
 from sync_protocol.header import read_header
 
 FrameKey = tuple[bytes, int]
@@ -38,15 +38,25 @@ class FrameFile:
     """Committed frames of one device of one tenant, in streams. `append` returns when the frame is safe."""
 
     def __init__(self, path: Path, identity: Identity, room: Room | None = None) -> None:
-        """Open or make the outbox. `Conflict`: another process has it. `Full`: the disk has no room for one."""
+        """Open or make the outbox.
+
+        `Conflict`: another process has it. `Full`: the disk has no room for one. `Unavailable`: the place cannot be
+        used: read-only, not a folder, a disk that fails.
+        """
         self._path = path
         self._room = room or Room()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock: IO[bytes] = lock(path)
-        if shutil.disk_usage(path.parent).free < self._room.ballast_bytes:
-            free_ballast(path)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock: IO[bytes] = lock(path)
+        except OSError as err:
+            raise Unavailable(f"{path.parent}: {err.strerror}") from err
+        try:
+            if shutil.disk_usage(path.parent).free < self._room.ballast_bytes:
+                free_ballast(path)
             opened = open_file(path, identity, self._room)
+        except (OSError, sqlite3.Error) as err:
+            self._lock.close()
+            raise Unavailable(f"{path}: {getattr(err, 'strerror', None) or err}") from err
         except BaseException:
             self._lock.close()
             raise

@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
+from edge.config import DeviceConfig
 from edge.sensors.recorder import Recorder, RecordingSink
+from sync_protocol.config import load_config
 from sync_protocol.messages import TimeAnchor
 from sync_protocol.signals import catalogue
 from tests.support.waiting import wait_until
@@ -59,11 +61,17 @@ class AgentProcess:
         self.config = self.folder / "device.toml"
         self.config.write_text(
             f'tenant = "acme"\ndevice = "van-1"\nstate_dir = "{self.folder}/state"\n'
+            f'memory_dir = "{self.folder}/memory"\n'
             f'[replay]\npath = "{recording}"\n[sampling]\nframe_period_s = {frame_period_s}\n'
             f'[uplink]\nurl = "{url}"\nretry_s = 0.05\nretry_max_s = 0.2\nack_timeout_s = 2\nhello_after_s = 3\n'
             f"hello_wait_s = 1\n[outbox]\nsize_mb = 1\nballast_kb = 16\n{extra}"
         )
         self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket(self) -> Path:
+        """Where it is spoken to now."""
+        return load_config(DeviceConfig, self.config, {}).socket_path
 
     def __enter__(self) -> "AgentProcess":
         return self
@@ -89,7 +97,7 @@ class AgentProcess:
         assert self.process is not None
         assert self.process.poll() is None, self.log()
         try:
-            return bool(ask(self.folder / "state" / "agent.sock", "status"))
+            return bool(ask(self.socket, "status"))
         except Unavailable:
             return False
 
@@ -97,7 +105,7 @@ class AgentProcess:
         """One question on its socket."""
         from edge.control import ask
 
-        return ask(self.folder / "state" / "agent.sock", op, **args)
+        return ask(self.socket, op, **args)
 
     def kill(self) -> None:
         """kill -9, if it runs."""

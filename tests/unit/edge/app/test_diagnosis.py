@@ -1,5 +1,6 @@
 """What `milepost doctor` finds, for each thing that can be wrong."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -38,8 +39,8 @@ def test_all_is_well() -> None:
     findings = found(STATUS)
     assert {finding.verdict for finding in findings.values()} == {"good"}
     assert list(findings) == [
-        "agent", "adapter", "ignition", "engine computer", "position", "sampling", "outbox", "network", "broker",
-        "acknowledged frame",
+        "agent", "storage", "adapter", "ignition", "engine computer", "position", "sampling", "outbox", "network",
+        "broker", "acknowledged frame",
     ]  # fmt: skip
 
 
@@ -50,6 +51,14 @@ def test_without_the_agent_the_ends_are_still_tried() -> None:
     missing = found(None, msgspec.structs.replace(CONFIG, obd=ObdConfig(port="/dev/no-such-port")), "refused")
     assert [missing[link].verdict for link in ("adapter", "position", "network")] == ["bad", "bad", "bad"]
     assert all(missing[link].cure for link in ("adapter", "position", "network"))
+
+
+def test_without_the_agent_the_disk_is_looked_at(tmp_path: Path) -> None:
+    def storage(folder: Path) -> str:
+        return found(None, msgspec.structs.replace(CONFIG, state_dir=str(folder)))["storage"].verdict
+
+    assert storage(tmp_path) == "good"
+    assert storage(tmp_path / "missing") == "bad"
 
 
 def change(**changes: Any) -> AgentStatus:
@@ -79,6 +88,7 @@ def with_obd(link: str, **facts: Any) -> AgentStatus:
         (change(frames=Totals(10, 0, 5, 5, 0)), "outbox", "warning"),
         (change(link=msgspec.structs.replace(LINK, link="refused")), "broker", "bad"),
         (change(link=msgspec.structs.replace(LINK, link="connecting")), "broker", "bad"),
+        (change(storage_trouble="/state: Read-only file system"), "storage", "bad"),
         (change(frames=Totals(10, 5, 5, 0, 0)), "acknowledged frame", "good"),
         (change(frames=Totals(10, 5, 5, 0, 0), boot_ms=400_000), "acknowledged frame", "bad"),
     ],
