@@ -49,7 +49,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Device time in milliseconds."""
         return int(self.precise_ms())
 
-    def run_in_executor(  # type: ignore[override]
+    def run_in_executor(  # type: ignore[override]  # as asyncio's own, whose stub has variadic types
         self, executor: Any, func: Callable[..., T], *args: Any
     ) -> "asyncio.Future[T]":
         """Run `func` now: a thread would end at some moment, and each time at another."""

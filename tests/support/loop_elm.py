@@ -1,7 +1,7 @@
 """An adapter that lives in the test's own event loop, and follows a script when it is told to misbehave."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 import re
 
@@ -107,5 +107,5 @@ class LoopElm(LoopEnd, ElmBrain):
         self._coming = [handle for handle in self._coming if handle.when() > loop.time()]
         self.send(data)
 
-    def _call(self, at_s: float, work: object, *args: object) -> None:
-        self._coming.append(asyncio.get_running_loop().call_later(at_s, work, *args))  # type: ignore[arg-type]
+    def _call(self, at_s: float, work: Callable[..., object], *args: object) -> None:
+        self._coming.append(asyncio.get_running_loop().call_later(at_s, work, *args))

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from edge.sensors.base import Sensor
 from edge.sensors.obd.config import ObdConfig
 from sync_protocol.signals import catalogue
@@ -24,7 +26,7 @@ def quick_obd(elm: FakeElm, **changes: object) -> ObdConfig:
         "probe_period_s": 60.0,
         "dtc_period_s": 0.3,
     }
-    return ObdConfig(**(values | changes))  # type: ignore[arg-type]
+    return msgspec.convert(values | changes, ObdConfig)
 
 
 @asynccontextmanager

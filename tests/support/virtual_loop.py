@@ -10,7 +10,7 @@ T = TypeVar("T")
 _PATIENCE_S = 0.001
 
 
-class _Jumping(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _Jumping(selectors.DefaultSelector):
     """Never waits: what is ready comes at once, and when nothing is, the time of the loop goes on instead."""
 
     def __init__(self) -> None:
@@ -42,7 +42,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """The device's clock, in step with the loop; not zero at the start, as on a machine that is up."""
         return 1_000_000 + round(self.time() * 1000)
 
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> "asyncio.Future[T]":  # type: ignore[override]
+    def run_in_executor(  # type: ignore[override]  # as asyncio's own, whose stub has variadic types
+        self, executor: Any, func: Callable[..., T], *args: Any
+    ) -> "asyncio.Future[T]":
         done: asyncio.Future[T] = self.create_future()
         try:
             done.set_result(func(*args))

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 
+import msgspec
 import pytest
 
 from edge.sensors.obd.config import ObdConfig
@@ -61,7 +62,8 @@ class WifiElm(ElmBrain):
 @asynccontextmanager
 async def measuring(adapter: WifiElm, **changes: object) -> AsyncIterator[tuple[ObdSensor, CollectingSink]]:
     values: dict[str, object] = {"retry_s": 0.1, "retry_max_s": 0.3, "deadline_s": 0.8, "open_deadline_s": 1.0}
-    config = ObdConfig(port=f"socket://127.0.0.1:{adapter.port}", **(values | changes))  # type: ignore[arg-type]
+    values |= {"port": f"socket://127.0.0.1:{adapter.port}"}
+    config = msgspec.convert(values | changes, ObdConfig)
     sensor, sink = ObdSensor(config, boot_ms), CollectingSink()
     task = asyncio.create_task(sensor.run(sink))
     try:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from edge.sensors.base import SensorState
@@ -45,7 +46,7 @@ class Clone(LoopElm):
 async def _run(loop: VirtualLoop, elm: LoopElm, for_s: float, **changes: object) -> tuple[SensorState, CollectingSink]:
     """The sensor's state after a while; every speed it gave was right."""
     sink = CollectingSink()
-    sensor = ObdSensor(ObdConfig(port="/dev/obd", **changes), loop.boot_ms, elm.open)  # type: ignore[arg-type]
+    sensor = ObdSensor(msgspec.convert({"port": "/dev/obd", **changes}, ObdConfig), loop.boot_ms, elm.open)
     task = asyncio.create_task(sensor.run(sink))
     await asyncio.sleep(for_s)
     state = sensor.state()

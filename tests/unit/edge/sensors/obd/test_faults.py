@@ -14,7 +14,7 @@ from tests.support.talking_ecu import TalkingEcu, gearbox, motor, with_vehicle
 
 def report(unread: tuple[DtcStatus, ...] = (), **lists: dict[int, tuple[str, ...]]) -> DtcReport:
     made = DtcReport()
-    made.by_status = dict(lists)  # type: ignore[arg-type]
+    made.by_status = dict(lists)  # type: ignore[arg-type]  # named as DtcStatus names them
     made.unread = dict.fromkeys(unread, "no_data")
     return made
 

@@ -9,7 +9,7 @@ import random
 
 import pytest
 
-from edge.sensors.obd.answer import Bus, data_lines
+from edge.sensors.obd.answer import Bus, Message, data_lines, messages
 from edge.sensors.obd.decode import dtc_codes
 from edge.sensors.obd.elm import Elm
 from edge.sensors.obd.errors import ObdError
@@ -44,7 +44,7 @@ class Judge:
         self.wrong: list[str] = []
 
     def vehicle(self, case: Case, elm: object) -> Vehicle:
-        vehicle = Vehicle(elm, case.bus, Memory(has_frame_count=False))  # type: ignore[arg-type]
+        vehicle = Vehicle(elm, case.bus, Memory(has_frame_count=False))  # type: ignore[arg-type]  # it only asks
         vehicle.owner = dict.fromkeys(case.pids, case.owner)
         return vehicle
 
@@ -83,9 +83,7 @@ class Judge:
         assert not self.wrong
 
 
-def _messages(case: Case) -> dict[int, list[object]]:
-    from edge.sensors.obd.answer import messages
-
+def _messages(case: Case) -> dict[int, list[Message]]:
     found = messages(case.lines, case.bus)
     return {ecu: [m for m in found if m.ecu == ecu] for ecu in {m.ecu for m in found}}
 
@@ -129,7 +127,7 @@ def test_real_answers_damaged() -> None:
     async def body() -> None:
         for row in rows:
             pid, lines = int(row["command_id"].removeprefix("7E0.01"), 16), row["response_hex"].split("|")
-            data = _messages(Case(Bus("6"), bytes([1, pid]), {}, lines, 0x7E8))[0x7E8][0].data  # type: ignore[attr-defined]
+            data = _messages(Case(Bus("6"), bytes([1, pid]), {}, lines, 0x7E8))[0x7E8][0].data
             case, elm = Case(Bus("6"), bytes([1, pid]), {0x7E8: data}, lines, 0x7E8), SaidElm()
             vehicle = judge.vehicle(case, elm)
             for _ in range(150):
