@@ -80,7 +80,7 @@ def _speed(found: ScanReport) -> str:
     asked = "one PID" if found.pids_per_request == 1 else f"up to {found.pids_per_request} PIDs"
     text = f"{found.values_per_s:g} values a second, {asked} a request: the bus is busy {found.load:.0%} of the time."
     if not found.fits:
-        return f"[yellow]{text}[/]\nThat is more than it has: the agent keeps the speed's period, the rest takes turns."
+        return f"[yellow]{text}[/]\nThat is more than it has: the speed keeps its period, the rest takes turns."
     return text
 
 
