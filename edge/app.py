@@ -12,6 +12,7 @@ from edge.clock import BUILT_UTC_MS, SystemClock, kernel_boot, machine
 from edge.committer import Committer
 from edge.config import DeviceConfig
 from edge.control import ControlServer
+from edge.membership import Membership
 from edge.notify import SystemdNotifier
 from edge.outbox.opening import Identity
 from edge.outbox.outbox import Outbox
@@ -29,6 +30,7 @@ from edge.uplink.tls import KnownTime
 from edge.uplink.traffic import Traffic
 from edge.uplink.uplink import Uplink
 from sync_protocol import subjects
+from sync_protocol.errors import Denied
 
 ODOMETER_KEY = "odometer_raw"
 UTC_KEY = "utc_ms"
@@ -51,6 +53,7 @@ class Agent:
         self._started_ms = clock.boot_ms()
         self._due = asyncio.Event()
         self._vin: str | None = None
+        self._membership = Membership.open(config.state_dir)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`. `Conflict`: another agent has the outbox. `Unavailable`, `Full`: no place for one."""
@@ -120,6 +123,8 @@ class Agent:
             others.append(group.create_task(self._storage.regain(stop.set), name="storage"))
             if self._config.uplink.enabled:
                 others.append(group.create_task(self._uplink.run(), name="uplink"))
+                if self._membership is not None:
+                    others.append(group.create_task(self._membership.run(self._known_time), name="membership"))
             self._notifier.send("READY=1")
             await stop.wait()
             self._notifier.send("STOPPING=1")
@@ -190,7 +195,14 @@ class Agent:
     async def _connect(self) -> Link:
         config = self._config
         up, down = subjects.up(config.tenant, config.device), subjects.down(config.tenant, config.device)
-        return await NatsLink.connect(config.uplink, up, down, config.device, self._known_time())
+        known, member = self._known_time(), self._membership
+        try:
+            return await NatsLink.connect(config.uplink, up, down, config.device, known, member)
+        except Denied:
+            if member is None:
+                raise
+        await member.renew(known)  # the token may have ended long ago; a device that was locked out gets none
+        return await NatsLink.connect(config.uplink, up, down, config.device, known, member)
 
     def _known_time(self) -> KnownTime:
         """UTC for judging certificates: true, or the newest that has surely passed. An unset RTC may say anything."""

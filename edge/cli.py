@@ -19,6 +19,7 @@ EXIT_WRONG = 1
 EXIT_NO_AGENT = 69
 
 _COMMANDS: Mapping[str, str] = {
+    "enroll": "edge.commands.enroll",
     "run": "edge.commands.run",
     "status": "edge.commands.status",
     "live": "edge.commands.live",

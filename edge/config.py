@@ -33,8 +33,8 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything. Sensors that are not there are switched off by `enabled = false` in their section."""
 
-    tenant: str
-    device: str
+    tenant: str = ""  # both come with `milepost enroll`; set here only for a demo's device, which nobody enrolls
+    device: str = ""
     state_dir: str = "/var/lib/milepost"
     memory_dir: str = "/run/milepost"  # instead of state_dir while that cannot be used; must be in memory, not on disk
     socket: str | None = None  # control socket; None: agent.sock in state_dir
@@ -48,7 +48,8 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def __post_init__(self) -> None:
         for what in ("tenant", "device"):
-            _check(getattr(self, what), what)
+            if getattr(self, what):
+                _check(getattr(self, what), what)
 
     @property
     def socket_path(self) -> Path:

@@ -38,6 +38,20 @@ class Link(Protocol):
         """The TCP socket beneath, to look at; None where there is none."""
 
 
+class Credentials(Protocol):
+    """What an enrolled device shows the broker. Asked anew for each connection."""
+
+    def token(self) -> bytes:
+        """The token that says who it is."""
+
+    def answer(self, nonce: str) -> bytes:
+        """The proof that the token is its own: the broker's nonce, signed."""
+
+    @property
+    def authority(self) -> str:
+        """PEM of the authority that has signed the broker's certificate."""
+
+
 Connect = Callable[[], Awaitable[Link]]
 
 
@@ -51,7 +65,13 @@ class NatsLink:
 
     @classmethod
     async def connect(
-        cls, config: UplinkConfig, up: str, down: str, name: str, known: KnownTime | None = None
+        cls,
+        config: UplinkConfig,
+        up: str,
+        down: str,
+        name: str,
+        known: KnownTime | None = None,
+        credentials: Credentials | None = None,
     ) -> "NatsLink":
         """Connect and listen. `Unavailable`: nobody there. `Denied`: the broker does not want this device.
 
@@ -60,7 +80,7 @@ class NatsLink:
         link = cls(Client(), up)
         try:
             async with asyncio.timeout(config.connect_timeout_s):
-                await link._client.connect(servers=[config.url], **link._options(config, name, known))
+                await link._client.connect(servers=[config.url], **link._options(config, name, known, credentials))
                 link._limit_silence(config.unacked_s)
                 await link._client.subscribe(down, cb=link._on_message)
                 await link._client.flush(timeout=max(1, round(config.connect_timeout_s)))
@@ -80,8 +100,24 @@ class NatsLink:
         if channel is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
             channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * unacked_s))
 
-    def _options(self, config: UplinkConfig, name: str, known: KnownTime | None) -> dict[str, Any]:
-        password = _secret(config.password_file) if config.password_file else None
+    def _options(
+        self, config: UplinkConfig, name: str, known: KnownTime | None, credentials: Credentials | None
+    ) -> dict[str, Any]:
+        common = self._common(config, name)
+        if credentials is not None:
+            return common | {
+                "user_jwt_cb": credentials.token,
+                "signature_cb": credentials.answer,
+                "tls": tls_context(None, known, credentials.authority),
+                "tls_handshake_first": True,
+            }
+        return common | {
+            "user": config.user,
+            "password": _secret(config.password_file) if config.password_file else None,
+            "tls": tls_context(config.ca_file, known) if config.url.startswith("tls") else None,
+        }
+
+    def _common(self, config: UplinkConfig, name: str) -> dict[str, Any]:
         return {
             "name": name,
             "allow_reconnect": False,
@@ -90,9 +126,6 @@ class NatsLink:
             "pending_size": _PENDING_BYTES,
             "no_echo": True,
             "inbox_prefix": "i",
-            "user": config.user,
-            "password": password,
-            "tls": tls_context(config.ca_file, known) if config.url.startswith("tls") else None,
             "error_cb": _ignore,
             "disconnected_cb": self._on_lost,
             "closed_cb": self._on_lost,

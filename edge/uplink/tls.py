@@ -22,38 +22,55 @@ class KnownTime(msgspec.Struct, frozen=True):
     is_certain: bool
 
 
-def tls_context(ca_file: str | None, known: KnownTime | None) -> ssl.SSLContext:
-    """For connections to the broker; `ConfigError` for a `ca_file` that cannot be used.
+def tls_context(ca_file: str | None, known: KnownTime | None, authority: str | None = None) -> ssl.SSLContext:
+    """For connections to the cloud; `ConfigError` for a `ca_file` that cannot be used.
 
-    `known` None leaves the dates to OpenSSL and the system clock.
+    Only `authority` (PEM) is believed, or those in `ca_file`, or with neither the system's. `known` None leaves the
+    dates to OpenSSL and the system clock.
     """
     try:
-        context = ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context(cafile=ca_file, cadata=authority)
     except OSError as err:
         raise ConfigError(f"$.uplink.ca_file {ca_file}: {err}") from err
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     if known is not None:
         context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
-        context.sslobject_class = _dated(known)
+        context.sslobject_class = _dated_object(known)
+        context.sslsocket_class = _dated_socket(known)
     return context
 
 
-def _dated(known: KnownTime) -> type[ssl.SSLObject]:
+def _dated_object(known: KnownTime) -> type[ssl.SSLObject]:
     class Dated(ssl.SSLObject):
-        """Refuses a broker by the dates of its certificate as soon as it has shown it."""
+        """Refuses a peer by the dates of its certificate as soon as it has shown it. For asyncio."""
 
         def do_handshake(self) -> None:
             super().do_handshake()
-            peer = self.getpeercert() or {}
-            issuers = [ca for ca in self.context.get_ca_certs() if ca.get("subject") == peer.get("issuer")]
-            wrong = dates_wrong("certificate", peer, known)
-            found = [dates_wrong("certificate's authority", ca, known) for ca in issuers]
-            if wrong is None and found and all(found):
-                wrong = found[0]
-            if wrong is not None:
-                raise ssl.SSLCertVerificationError(1, wrong)
+            _judge(self, known)
 
     return Dated
+
+
+def _dated_socket(known: KnownTime) -> type[ssl.SSLSocket]:
+    class Dated(ssl.SSLSocket):
+        """The same for sockets that block."""
+
+        def do_handshake(self, block: bool = False) -> None:
+            super().do_handshake(block)
+            _judge(self, known)
+
+    return Dated
+
+
+def _judge(connection: ssl.SSLObject | ssl.SSLSocket, known: KnownTime) -> None:
+    peer = connection.getpeercert() or {}
+    issuers = [ca for ca in connection.context.get_ca_certs() if ca.get("subject") == peer.get("issuer")]
+    wrong = dates_wrong("certificate", peer, known)
+    found = [dates_wrong("certificate's authority", ca, known) for ca in issuers]
+    if wrong is None and found and all(found):
+        wrong = found[0]
+    if wrong is not None:
+        raise ssl.SSLCertVerificationError(1, wrong)
 
 
 def dates_wrong(what: str, certificate: "ssl._PeerCertRetDictType", known: KnownTime) -> str | None:
