@@ -121,7 +121,10 @@ class Accounts:
     async def change_password(self, principal: Principal, current: str, new: str, caller: Caller) -> None:
         """Another password for the caller, who shows the old one; all other sessions of theirs end."""
         user = await self.user(principal.number)
-        await self._check(user.email, current, caller)
+        try:
+            await self._check(user.email, current, caller)
+        except Unauthenticated:
+            raise InvalidInput("$.current_password", "the password that you have") from None
         check_password(new, user.email, "$.new_password")
         await self._set_password(user.id, new)
         await self._sessions.end_all(user.id, "password_changed", but=principal.session_id)

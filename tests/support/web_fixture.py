@@ -156,9 +156,7 @@ def ledger(vehicle: int, now: float, *, is_whole: bool = False) -> dict[str, Any
 class Fixture:
     """The ASGI application. `watches` counts the leases that were asked for, by vehicle."""
 
-    def __init__(
-        self, fleet: Fleet, dist: Path = DIST, *, is_whole: bool = False, has_people: bool = False
-    ) -> None:
+    def __init__(self, fleet: Fleet, dist: Path = DIST, *, is_whole: bool = False, has_people: bool = False) -> None:
         self.fleet = fleet
         self.dist = dist
         self.is_whole = is_whole
