@@ -15,7 +15,16 @@ import msgspec
 
 from cloud.facts import VehicleStatus
 from cloud.fleet.neighbours import DeviceAccount, DeviceBook, EventRow, FleetTotals, Span, VehicleNow
-from cloud.fleet.payloads import FrameTotals, History, LostFrames, Series, StreamLedgerView, Track
+from cloud.fleet.payloads import (
+    FrameTotals,
+    History,
+    LimitHit,
+    LostFrames,
+    PlacedBoot,
+    Series,
+    StreamLedgerView,
+    Track,
+)
 from cloud.http.parameters import EventKey
 from cloud.live.hub import LiveHub
 from cloud.telemetry import history as past
@@ -139,6 +148,8 @@ class TelemetryReads:
                 [_stream(stream) for stream in reversed(streams)],
                 [Span(*span) for span in found],
                 _device_events(cursor, values),
+                [_limit(alert) for alert in ledger_view.alerts(cursor, self._tenant_id, device_id)],
+                [_placed(boot) for boot in ledger_view.placed_boots(cursor, self._tenant_id, device_id)],
             )
 
         return await self._store.read(read)
@@ -244,6 +255,21 @@ def _stream(view: ledger_view.StreamLedgerView) -> StreamLedgerView:
         lost=[LostFrames(gap.first, gap.last, gap.reason) for gap in view.lost],
         quarantined=view.quarantined,
         forked=view.forked,
+    )
+
+
+def _limit(view: ledger_view.AlertView) -> LimitHit:
+    return LimitHit(view.kind, view.detail, _from_us(view.opened_us), _from_us(view.last_seen_us), view.times)
+
+
+def _placed(boot: ledger_view.PlacedBoot) -> PlacedBoot:
+    is_bounded = boot.uncertainty_ms < 1 << 40
+    return PlacedBoot(
+        boot.stream_id,
+        boot.boot,
+        _from_us(boot.from_ms * 1000),
+        _from_us(boot.to_ms * 1000),
+        boot.uncertainty_ms / 1000 if is_bounded else None,
     )
 
 

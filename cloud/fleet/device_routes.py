@@ -59,7 +59,15 @@ async def get_ledger(fleet: NamedDependency[Fleet], device_id: FromPath[str]) ->
     now = fleet.clock()
     since = now - LEDGER_SILENCES
     book = await fleet.telemetry.ledger(device.id, EVENT_KINDS, since)
-    return DeviceLedger(device.name, now, _totals(book.streams), book.streams, silences(book.spans, book.events, now))
+    return DeviceLedger(
+        device.name,
+        now,
+        _totals(book.streams),
+        book.streams,
+        silences(book.spans, book.events, now),
+        book.limits,
+        book.placed,
+    )
 
 
 @get("/signals", action=Action.READ_CATALOGUE, responses=PROBLEMS, tags=["signals"])

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from cloud.facts import VehicleStatus
-from cloud.fleet.payloads import FrameTotals, History, StreamLedgerView, Track
+from cloud.fleet.payloads import FrameTotals, History, LimitHit, PlacedBoot, StreamLedgerView, Track
 from cloud.http.parameters import EventKey
 from sync_protocol.signals import Signal
 
@@ -45,11 +45,16 @@ class Span(NamedTuple):
 
 
 class DeviceBook(NamedTuple):
-    """What the ledger page of a device is made of: streams, stretches and events, each oldest first."""
+    """What the ledger page of a device is made of.
+
+    Streams, stretches and events are oldest first; limits it ran into and placed boots latest first.
+    """
 
     streams: list[StreamLedgerView]
     spans: list[Span]
     events: list[EventRow]
+    limits: list[LimitHit]
+    placed: list[PlacedBoot]
 
 
 class FleetTotals(NamedTuple):

@@ -239,6 +239,29 @@ class Silence(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}
     reason: SilenceReason
 
 
+class LimitHit(msgspec.Struct, frozen=True):
+    """A limit that the device ran into: frames beyond it wait on the device. It lasts as long as `last_seen` moves."""
+
+    kind: str
+    detail: str
+    opened: datetime
+    last_seen: datetime
+    times: int
+
+
+class PlacedBoot(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
+    """A boot whose time nobody ever told, put between its neighbours: right to `uncertainty_s` either way.
+
+    Null: there is no boot before it, so it may lie any time earlier.
+    """
+
+    stream_id: str
+    boot: int
+    start: datetime
+    end: datetime
+    uncertainty_s: float | None
+
+
 class DeviceLedger(msgspec.Struct, frozen=True):
     """The whole account of a device."""
 
@@ -247,6 +270,8 @@ class DeviceLedger(msgspec.Struct, frozen=True):
     totals: FrameTotals
     streams: list[StreamLedgerView]
     silences: list[Silence]
+    limits: list[LimitHit]
+    placed: list[PlacedBoot]
 
 
 class SignalInfo(msgspec.Struct, frozen=True):

@@ -146,7 +146,6 @@ def sample_count(cursor: Cursor, tenant_id: int) -> int:
 class AlertView(msgspec.Struct):
     """A limit that a device ran into."""
 
-    device_id: int
     kind: str
     detail: str
     opened_us: int
@@ -154,11 +153,37 @@ class AlertView(msgspec.Struct):
     times: int
 
 
-def alerts(cursor: Cursor, tenant_id: int) -> list[AlertView]:
-    """The limits that devices of a tenant ran into, latest first."""
+class PlacedBoot(msgspec.Struct):
+    """A boot whose UTC nobody ever told, put between its neighbours: right to `uncertainty_ms` either way."""
+
+    stream_id: str
+    boot: int
+    from_ms: int
+    to_ms: int
+    uncertainty_ms: int
+
+
+def placed_boots(cursor: Cursor, tenant_id: int, device_id: int) -> list[PlacedBoot]:
+    """The placed boots of a device, latest first."""
     rows = cursor.execute(
-        "SELECT device_id, kind, detail, epoch_us(opened), epoch_us(last_seen), times FROM alerts"
-        " WHERE tenant_id = ? ORDER BY last_seen DESC",
-        [tenant_id],
+        """
+        SELECT s.stream_id, a.boot, a.utc_ms, a.utc_ms + max(f.last_ms) - a.boot_ms, a.uncertainty_ms
+        FROM anchors a JOIN streams s ON s.stream_no = a.stream_no
+        JOIN frames f ON f.stream_no = a.stream_no AND f.boot = a.boot
+        ANTI JOIN anchors b ON b.stream_no = a.stream_no AND b.boot = a.boot AND b.source <> 'placed'
+        WHERE s.tenant_id = ? AND s.device_id = ? AND a.source = 'placed'
+        GROUP BY s.stream_id, a.boot, a.boot_ms, a.utc_ms, a.uncertainty_ms ORDER BY a.utc_ms DESC
+        """,
+        [tenant_id, device_id],
+    ).fetchall()
+    return [PlacedBoot(bytes(stream_id).hex(), *rest) for stream_id, *rest in rows]
+
+
+def alerts(cursor: Cursor, tenant_id: int, device_id: int) -> list[AlertView]:
+    """The limits that a device ran into, latest first."""
+    rows = cursor.execute(
+        "SELECT kind, detail, epoch_us(opened), epoch_us(last_seen), times FROM alerts"
+        " WHERE tenant_id = ? AND device_id = ? ORDER BY last_seen DESC",
+        [tenant_id, device_id],
     ).fetchall()
     return [AlertView(*row) for row in rows]

@@ -316,7 +316,7 @@ def test_limits_leave_frames_unacknowledged_and_open_an_alert(tmp_path: Path, fr
     done = plane.feed([frames[seq] for seq in range(4, 20)])
     assert done is not None
     assert len(done.acked) < 16
-    kinds = {alert.kind for alert in plane.store.read_sync(lambda cursor: alerts(cursor, 1))}
+    kinds = {alert.kind for alert in plane.store.read_sync(lambda cursor: alerts(cursor, 1, 1))}
     assert kinds == {"open_ranges", "new_streams", "frame_rate"}
     counters = plane.pipeline.counters
     assert counters.received == counters.accounted()
