@@ -47,8 +47,8 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     log: LogConfig = LogConfig()
 
     def __post_init__(self) -> None:
-        for what in ("tenant", "device"):
-            if getattr(self, what):
+        if self.tenant or self.device:  # both or neither
+            for what in ("tenant", "device"):
                 _check(getattr(self, what), what)
 
     @property
