@@ -1,6 +1,7 @@
 """Asks a vehicle what it really answers, how long that takes, and how it wants to be asked: for a profile."""
 
 from collections.abc import AsyncIterator, Collection
+import contextlib
 import statistics
 
 from edge.sensors.obd.answer import BUS_NAMES
@@ -19,7 +20,8 @@ _TRIES = 6  # the first three teach the adapter how many frames an answer has, t
 _TIMED = 3
 _GIVE_UP_TRIES = 3
 _DOUBT_AFTER = 4  # questions without an answer in a row: is the vehicle still there?
-_PATIENT_MS = (400, 720, 1020)
+_LONGEST_WAIT_MS = 1020
+_WAITS = tuple((timeout_ms, adaptive) for timeout_ms in (400, 720, _LONGEST_WAIT_MS) for adaptive in (None, 0))
 _FIRST_YEAR = 1996  # of OBD-II: a VIN's year may as well be the one 30 years later
 _ERRORS = (*REQUEST_ERRORS, AdapterSilent)
 
@@ -47,11 +49,8 @@ class Scan:
             yield ScanProgress("PIDs that are not announced", at, len(others))
             if (finding := await self._unannounced(pid)) is not None:
                 self._findings[pid] = finding
-        if self._unanswered():
-            for at, timeout_ms in enumerate(_PATIENT_MS):
-                yield ScanProgress("longer waits for the silent ones", at, len(_PATIENT_MS))
-                if await self._wait_longer(timeout_ms):
-                    break
+        async for progress in self._wait_longer():
+            yield progress
         await vehicle.learn_batching()
         asked = batches(self._answered(), vehicle.owner, vehicle.batch_size) if vehicle.batch_size > 1 else []
         more_ms, failed = [], 0
@@ -123,19 +122,28 @@ class Scan:
             doubtful=_doubtful(values),
         )
 
-    async def _wait_longer(self, timeout_ms: int) -> bool:
-        """Ask those that gave no answer again, waiting longer. Whether any answers now."""
-        vehicle = self._vehicle
-        silent = [pid for pid in self._unanswered() if self._findings[pid].reason.startswith("no_data")]
+    async def _wait_longer(self) -> AsyncIterator[ScanProgress]:
+        """Ask those that gave no answer again, waiting as long as can be; then find out how long is enough."""
+        vehicle, doing = self._vehicle, "longer waits for the silent ones"
+        silent = [pid for pid, finding in self._findings.items() if finding.reason.startswith("no_data")]
+        silent = [pid for pid in silent if self._findings[pid].state == "unanswered"]
+        late: list[int] = []
         try:
-            for adaptive in (None, 0) if silent else ():
+            if silent:
+                await vehicle.elm.tune(0, _LONGEST_WAIT_MS)
+            for at, pid in enumerate(silent):
+                yield ScanProgress(doing, at, len(silent))
+                with contextlib.suppress(*_ERRORS):
+                    await vehicle.read((pid,))
+                    late.append(pid)
+            for at, (timeout_ms, adaptive) in enumerate(_WAITS if late else ()):
                 await vehicle.elm.tune(adaptive, timeout_ms)
-                again = {pid: await self._announced(pid) for pid in silent}
-                if any(finding.state == "answered" for finding in again.values()):
-                    self._findings.update(again)
-                    self._timeout_ms, self._adaptive = timeout_ms, adaptive
-                    return True
-            return not silent
+                self._timeout_ms, self._adaptive = timeout_ms, adaptive
+                for pid in late:
+                    yield ScanProgress(doing, at, len(_WAITS))
+                    self._findings[pid] = await self._announced(pid)
+                if all(self._findings[pid].state == "answered" for pid in late):
+                    return
         finally:
             await vehicle.elm.tune(vehicle.quirks.adaptive_timing, vehicle.quirks.answer_timeout_ms)
 
@@ -154,9 +162,6 @@ class Scan:
 
     def _answered(self) -> list[int]:
         return [pid for pid, finding in self._findings.items() if finding.state == "answered"]
-
-    def _unanswered(self) -> list[int]:
-        return [pid for pid, finding in self._findings.items() if finding.state == "unanswered"]
 
     async def _report(self, batches_count: int, batches_failed: int, more_ms: float) -> ScanReport:
         vehicle, elm = self._vehicle, self._vehicle.elm

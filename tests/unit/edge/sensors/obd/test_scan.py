@@ -71,7 +71,7 @@ def test_what_a_vehicle_answers_and_how_fast() -> None:
 
 def test_false_announcements_are_skipped_and_hidden_pids_left_to_a_person() -> None:
     report = report_of(scanned(ecus={0x7E8: Odd({**engine().pids, 0x33: b"\x65"}, {}, VIN)}))
-    assert [finding.pid for finding in report.found("unanswered")] == ["33"]
+    assert [(finding.pid, finding.lost_count) for finding in report.found("unanswered")] == [("33", 3)]
     (hidden,) = report.found("unannounced")
     assert (hidden.pid, hidden.values) == ("5C", {"oil_c": 90.0})
     profile, text = profile_of(report)
@@ -139,6 +139,46 @@ def test_an_answer_that_needs_a_longer_wait() -> None:
     assert (report.answer_timeout_ms, report.adaptive_timing) == (720, None)
     profile, _ = profile_of(report)
     assert profile.quirks.answer_timeout_ms == 720
+
+
+def test_a_late_answer_that_adaptive_timing_cuts_off() -> None:
+    def hesitant(elm: LoopElm) -> None:
+        def answer(command: str) -> bytes | None:
+            waits = [c for c in elm.received if c.startswith("ATST")]
+            is_adaptive = [c for c in elm.received if c.startswith("ATAT")][-1:] != ["ATAT0"]
+            if command.startswith("010F") and (is_adaptive or not waits or int(waits[-1][4:], 16) * 4 < 400):
+                return command.encode() + b"\rNO DATA\r\r>"
+            return None
+
+        elm.override = answer
+
+    report = report_of(scanned(hesitant))
+    assert (report.answer_timeout_ms, report.adaptive_timing) == (400, 0)
+    assert not report.found("unanswered")
+
+
+def test_an_older_bus() -> None:
+    report = report_of(scanned(lambda elm: setattr(elm, "protocol", "3"), {0x10: engine()}))
+    assert (report.protocol_name, report.pids_per_request, report.is_padded) == ("ISO 9141-2", 1, False)
+    assert {finding.pid for finding in report.found("answered")} == {f"{pid:02X}" for pid in engine().pids}
+    assert profile_of(report)[0].quirks.protocol == "3"
+
+
+def test_the_adapter_waits_as_before_when_the_scan_is_over() -> None:
+    tuned: list[str] = []
+
+    def silent(elm: LoopElm) -> None:
+        elm.override = lambda command: (
+            tuned.append(command)  # type: ignore[func-returns-value]
+            if command.startswith(("ATAT", "ATST"))
+            else command.encode() + b"\rNO DATA\r\r>"
+            if command.startswith("010F")
+            else None
+        )
+
+    report = report_of(scanned(silent))
+    assert [finding.pid for finding in report.found("unanswered")] == ["0F"]
+    assert (tuned[-2:], report.answer_timeout_ms) == (["ATAT1", "ATST32"], None)
 
 
 def test_a_vehicle_without_a_vin_is_chosen_by_name() -> None:
