@@ -26,7 +26,10 @@ def load(path: Path | None) -> DeviceConfig:
     # Only where there is one is it read: that loads `cryptography`, which a demo's device does without.
     if not (Path(config.state_dir) / "identity.json").exists():
         if not config.tenant or not config.device:
-            raise ConfigError("this device is not enrolled: `milepost enroll` with what came with its claim code")
+            raise ConfigError(
+                "this device is not enrolled: `milepost enroll` with what came with its claim code, "
+                "or, in a demo, $.tenant and $.device"
+            )
         return config
     from edge.identity import read_identity
 
