@@ -28,7 +28,9 @@ class LimitsConfig(msgspec.Struct, forbid_unknown_fields=True):
     """Bounds for each device; frames beyond them wait unacknowledged and an alert row opens."""
 
     frames_per_s: Positive = 50.0
-    frames_burst: Count = 5_000
+    frames_burst: Count = 520_000
+    """60 days of 10 s frames, more than the default outbox holds: whoever was offline is never turned away. Who
+    floods gets a minute and a half of the service at its fastest, then `frames_per_s`; all of it again in 3 hours."""
     new_streams_a_day: Count = 20
     open_ranges: Count = 1_000
 

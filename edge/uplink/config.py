@@ -17,7 +17,7 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ca_file: str | None = None  # for tls:// with a private authority
     user: str | None = None
     password_file: str | None = None
-    window_frames: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 64
+    window_frames: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 1024  # not acknowledged; a sixteenth is for new frames
     ack_timeout_s: Seconds = 90.0  # then the frame is sent again; doubles up to
     ack_timeout_max_s: Seconds = 600.0
     hello_after_s: Seconds = 75.0  # the oldest frame on the way is that old: ask the cloud what it has

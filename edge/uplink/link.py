@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 from nats.errors import AuthorizationError, Error
 
 from edge.uplink.config import UplinkConfig
+from edge.uplink.tcp_info import queued_bytes
 from edge.uplink.tls import KnownTime, tls_context
 from sync_protocol.errors import ConfigError, Denied, Unavailable
 
@@ -33,6 +34,9 @@ class Link(Protocol):
 
     async def close(self) -> None:
         """Send what is buffered and end the connection."""
+
+    def unsent_bytes(self) -> int:
+        """What was published and is still on this side of the link."""
 
     def channel(self) -> socket.socket | None:
         """The TCP socket beneath, to look at; None where there is none."""
@@ -167,10 +171,22 @@ class NatsLink:
         except (TimeoutError, OSError, Error):
             self._inbox.put_nowait(None)
 
+    def unsent_bytes(self) -> int:
+        """See `Link.unsent_bytes`: in nats-py, in asyncio, in the kernel."""
+        writer, channel = self._writer(), self.channel()
+        buffered = 0 if writer is None else writer.transport.get_write_buffer_size()
+        queued = 0 if channel is None else queued_bytes(channel)
+        return self._client.pending_data_size + buffered + queued
+
     def channel(self) -> socket.socket | None:
-        """See `Link.channel`. nats-py does not name it; without it nothing but the count of headers is missing."""
-        writer = getattr(self._client._transport, "_io_writer", None)
+        """See `Link.channel`. Without it only headers and what waits in the kernel are not counted."""
+        writer = self._writer()
         found: socket.socket | None = None if writer is None else writer.get_extra_info("socket")
+        return found
+
+    def _writer(self) -> asyncio.StreamWriter | None:
+        """nats-py does not name it."""
+        found: asyncio.StreamWriter | None = getattr(self._client._transport, "_io_writer", None)
         return found
 
 

@@ -60,10 +60,13 @@ class Sender:
         self._filled_ms = None
 
     async def fill(self, link: Link, *, is_pressing: bool) -> int:
-        """Send as much as the window takes. Returns how many frames went out. `is_pressing`: nothing waits longer."""
-        free = self._window.free()
-        if not free:
-            return 0
+        """Send one message's worth, within the window; events and the newest come first each time.
+
+        Returns how many frames went out. `is_pressing`: nothing waits longer.
+        """
+        free = min(self._window.free() - self._window.kept_for_new, _MOST_FRAMES)
+        if free <= 0:
+            return await self._fill_new(link) if self._window.free() else 0
         wanted = await self._pulls.wanted() if self._pulls is not None else ()
         self._wanted = frozenset(wanted)
         busy = self._window.waiting()
@@ -79,6 +82,15 @@ class Sender:
             self._is_behind = len(frames) == free
         for parcel in self._parcels(frames):
             await self._send(link, parcel)
+        return len(frames)
+
+    async def _fill_new(self, link: Link) -> int:
+        """The backlog has its part of the window: what is new need not wait until some of it is acknowledged."""
+        only_events = not self._policy.may_send_all or self._waits()
+        picked = await self._source.pick(1, self._window.waiting(), only_events=only_events)
+        frames = [frame for frame in picked if frame.has_events or self._is_live(frame)]
+        for frame in frames:
+            await self._send(link, [frame])
         return len(frames)
 
     def _bundle_ms(self) -> int:
@@ -139,9 +151,12 @@ class Sender:
             return "pulled"
         if frame.has_events:
             return "event"
+        return "live" if self._is_live(frame) else "backlog"
+
+    def _is_live(self, frame: ToSend) -> bool:
         header = read_header(frame.body)
         age_ms = self._clock.boot_ms() - header.last_ms
-        return "live" if header.boot == self._boot and age_ms < _LIVE_MS + self._bundle_ms() else "backlog"
+        return header.boot == self._boot and age_ms < _LIVE_MS + self._bundle_ms()
 
 
 def _key(frame: ToSend) -> FrameKey:

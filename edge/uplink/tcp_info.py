@@ -1,7 +1,12 @@
-"""What a connection has really cost, as the kernel counts it: all bytes both ways, and the headers of every segment."""
+"""What a connection has really cost, as the kernel counts it: all bytes both ways, and the headers of every segment.
 
+And what still waits in it.
+"""
+
+from fcntl import ioctl
 import socket
 import struct
+import termios
 
 import msgspec
 
@@ -38,3 +43,12 @@ def wire_bytes(channel: socket.socket) -> WireBytes | None:
     segments_out, segments_in = struct.unpack_from("=II", info, _SEGMENTS_AT)
     (sent,) = struct.unpack_from("=Q", info, _SENT_AT)
     return WireBytes(sent + headers * segments_out, received + headers * segments_in)
+
+
+def queued_bytes(channel: socket.socket) -> int:
+    """Bytes in a TCP socket that the other side has not acknowledged yet; 0 where the system does not tell."""
+    try:
+        (queued,) = struct.unpack("=i", ioctl(channel.fileno(), termios.TIOCOUTQ, bytes(4)))
+    except (OSError, ValueError):
+        return 0
+    return int(queued)

@@ -31,6 +31,8 @@ from sync_protocol.messages import (
 )
 
 _IDLE_S = 1.0
+_CLOGGED_S = 0.02
+_MOST_UNSENT_BYTES = 32_768  # what a new frame may find before it on its way out
 _CHECK_S = 5.0
 _STEADY_S = 30.0
 _CROWD_FRAMES = 12  # twice as many as the cloud waits for before it acknowledges
@@ -191,18 +193,19 @@ class Uplink:
         while True:
             self._wake.clear()
             self._meter()
-            sent = await self._sender.fill(link, is_pressing=self._is_asking)
+            is_clogged = link.unsent_bytes() > _MOST_UNSENT_BYTES
+            sent = 0 if is_clogged else await self._sender.fill(link, is_pressing=self._is_asking)
             now_ms = self._clock.boot_ms()
             if self._window.expire(now_ms):
                 await link.check(_CHECK_S)
                 continue
             oldest_ms = self._window.oldest_ms()
             is_late = oldest_ms is not None and now_ms - max(oldest_ms, self._last_hello_ms) > self._patience_ms()
-            if is_late or (self._is_asking and not sent):
+            if is_late or (self._is_asking and not sent and not is_clogged):
                 self._is_asking = False
                 await self._say_hello(link)
             if not sent:
-                await self._sleep_until_woken()
+                await (asyncio.sleep(_CLOGGED_S) if is_clogged else self._sleep_until_woken())
 
     def _patience_ms(self) -> float:
         """How long to wait for acknowledgements. A cloud that leaves a hello unanswered is not asked more often."""

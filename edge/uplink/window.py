@@ -9,6 +9,7 @@ from sync_protocol.ledger import Ranges
 from sync_protocol.messages import SeqRange, StreamState
 
 _EAGER_TRIES = 3
+_NEW_SHARE = 16
 
 
 class _Sent(msgspec.Struct):
@@ -25,6 +26,8 @@ class Window:
         self._size = size
         self._timeout_ms = timeout_ms
         self._timeout_max_ms = timeout_max_ms
+        self.kept_for_new = size // _NEW_SHARE
+        """So many places are not for a backlog: frames committed from now on need not wait until some of it arrives."""
         self._sent: dict[FrameKey, _Sent] = {}
 
     def __len__(self) -> int:

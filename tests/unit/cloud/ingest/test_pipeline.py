@@ -12,6 +12,7 @@ import pytest
 from cloud.config import LimitsConfig
 from cloud.facts import DeviceRef
 from cloud.ingest.acks import Acked, Acks
+from cloud.ingest.limits import Limits
 from cloud.ingest.pipeline import Message
 from cloud.telemetry.ledger_view import StreamLedgerView, alerts, device_ledger, totals
 from cloud.telemetry.quarantine import clear_stored, list_quarantined, quarantined_bodies
@@ -326,6 +327,22 @@ def test_limits_leave_frames_unacknowledged_and_open_an_alert(tmp_path: Path, fr
     assert oldest.stored[0] == (1, 11)
     plane.verify()
     plane.close()
+
+
+def test_months_at_once_are_admitted_and_a_flood_is_not() -> None:
+    assert LimitsConfig().frames_burst >= 60 * 8_640, "60 days of 10 s frames"
+    passed_us = [0]
+    limits = Limits(LimitsConfig(frames_per_s=50, frames_burst=9_000), lambda: passed_us[0])
+    assert all(limits.frame(1) is None for _ in range(8_640))
+    admitted = 0
+    for second in range(60):
+        passed_us[0] = 1_000_000 * second
+        admitted += sum(limits.frame(1) is None for _ in range(500))
+    assert admitted == 9_000 - 8_640 + 59 * 50
+    assert limits.frame(2) is None, "another device does not feel it"
+    assert limits.frame(1) is not None
+    passed_us[0] += 1_000_000
+    assert limits.frame(1) is None
 
 
 def test_a_failed_commit_is_told(plane: LocalPlane, frames: dict[int, bytes]) -> None:

@@ -136,7 +136,7 @@ def test_a_window_full_of_backlog_does_not_wait_for_a_minute() -> None:
         async with scene("metered") as on:
             await on.commit(70)
             (first,) = await on.fill()
-            assert len(first) == 64
+            assert len(first) == 60
             on.window.done(on.outbox._outbox.active.stream_id, [(1, 70)])
             await on.outbox.call(lambda outbox: outbox.active.ack(min(first), 63))
             assert len(await on.fill(1)) == 1
@@ -179,6 +179,34 @@ def test_every_kind_costs_what_its_frames_do_of_the_message_they_are_in(mode: st
             counted = {kind: bytes_.up for kind, bytes_ in on.policy.view().connection.items()}
             assert counted == pytest.approx(cost, abs=6), "rounded down for each frame"
             assert all(counted[kind] == cost[kind] for kind in alone)
+
+    asyncio.run(run())
+
+
+def test_a_backlog_leaves_places_in_the_window_for_what_is_new() -> None:
+    async def run() -> None:
+        async with scene("normal") as on:
+            await on.commit(80)
+            sent = [seq for parcel in await on.fill() for seq in parcel]
+            assert (len(sent), sent[0]) == (60, 80)
+            assert await on.fill(1) == [], "the next of the backlog waits until some of it is acknowledged"
+            await on.commit(1, boot_ms=on.clock.now_ms)
+            assert await on.fill(1) == [[81]]
+            await on.commit(1, has_event=True)
+            assert await on.fill(1) == [[82]]
+
+    asyncio.run(run())
+
+
+def test_a_backlog_goes_a_message_at_a_time_and_the_newest_before_each() -> None:
+    async def run() -> None:
+        async with scene("normal") as on:
+            on.window = on.sender._window = Window(1024, 20_000, 600_000)
+            await on.commit(300)
+            assert [len(parcel) for parcel in await on.fill()] == [1, 127]
+            await on.commit(1, boot_ms=on.clock.now_ms)
+            first, rest = await on.fill()
+            assert (first, rest[0], len(rest)) == ([301], 128, 127)
 
     asyncio.run(run())
 

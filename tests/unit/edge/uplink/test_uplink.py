@@ -33,6 +33,7 @@ class MemoryLink:
         self.loses = False
         self.is_dead = False
         self.is_closed = False
+        self.unsent = self.looks = 0
 
     async def publish(self, data: bytes) -> None:
         if self.is_closed:
@@ -53,6 +54,10 @@ class MemoryLink:
 
     async def close(self) -> None:
         self.is_closed = True
+
+    def unsent_bytes(self) -> int:
+        self.looks += 1
+        return self.unsent
 
     def channel(self) -> None:
         return None
@@ -441,3 +446,21 @@ def test_a_bug_ends_the_uplink() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(scene(Path(folder)))
+
+
+def test_a_slow_link_is_not_filled_so_that_the_newest_frame_finds_it_short() -> None:
+    async def scene() -> None:
+        async with running() as bench:
+            await bench.commit(1)
+            await until(bench.all_acknowledged, 5, "the first frame")
+            (link,) = bench.links
+            link.unsent = 40_000
+            await bench.commit(3)
+            bench.uplink.ask()
+            looks = link.looks
+            await until(lambda: link.looks >= looks + 3, 5, "looks at what is unsent")
+            assert (bench.uplink.state().frames_sent, await bench.pending()) == (1, 3)
+            link.unsent = 32_000
+            await until(bench.all_acknowledged, 5, "the others, once what lay before them has left")
+
+    asyncio.run(scene())
