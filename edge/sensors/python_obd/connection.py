@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import serial
 
 from edge.sensors.obd.adapter import BAUDS
+from edge.sensors.obd.answer import Bus
 from edge.sensors.obd.config import ObdConfig
 from edge.sensors.obd.errors import AdapterLost, BadAnswer, BusError
 from edge.sensors.python_obd.protocol_bounded import LINES, Line
@@ -125,7 +126,7 @@ class Connection:
         identity = self._query(obd.commands.ELM_VERSION).value
         return Adapter(
             identity=str(identity or ""),
-            protocol=str(connection.protocol_name()) if is_there else "",
+            protocol=Bus(str(connection.protocol_id())).name if is_there else "",
             signals=signals,
             left_out=sorted(supported & LEFT_OUT.keys()),
         )

@@ -79,7 +79,8 @@ def test_the_same_values_as_ours(tmp_path: Path, kind: str) -> None:
         left_out = {pid for pid in rig.vehicle.kind.pids if pid in LEFT_OUT}
         assert str(facts["left_out_pids"]).split() == [f"{pid:02X}" for pid in sorted(left_out)]
         assert not {s.id for pid in left_out for s in catalogue().by_pid[pid]} & theirs.keys()
-        assert sink.of("obd_connected")
+        protocol = "ISO 15765-4 CAN 29/500" if kind == "truck" else "ISO 15765-4 CAN 11/500"
+        assert [data["protocol"] for data in sink.of("obd_connected")] == [protocol]
         assert not sink.marks
         assert {group for group, _, _ in sink.rows} == {"obd_1s"}
         assert all(instant % 1000 == 0 for _, instant, _ in sink.rows)
