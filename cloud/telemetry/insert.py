@@ -3,7 +3,9 @@
 import pyarrow as pa
 
 from cloud.telemetry.project import Projected
+from cloud.telemetry.schema import add_columns
 from cloud.telemetry.store import Cursor
+from sync_protocol.signals import catalogue
 
 
 def insert_table(cursor: Cursor, name: str, table: pa.Table) -> None:
@@ -18,7 +20,8 @@ def insert_table(cursor: Cursor, name: str, table: pa.Table) -> None:
 
 def insert_projected(cursor: Cursor, projected: Projected) -> None:
     """Append projected rows and mark the minutes they fall in."""
-    insert_table(cursor, "tel", projected.tel)
+    add_columns(cursor, [s for name in projected.tel.column_names if (s := catalogue().by_name.get(name)) is not None])
+    insert_table(cursor, "tel_base", projected.tel)
     insert_table(cursor, "tel_marks", projected.marks)
     insert_table(cursor, "events", projected.events)
     if projected.touched.num_rows:

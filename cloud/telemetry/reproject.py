@@ -42,7 +42,7 @@ def retime(cursor: Cursor, item: Retime, vehicle_at: VehicleAt) -> int | None:
         "INSERT INTO rewinds (device_id, stream_no, seq) VALUES (?, ?, ?)", [device_id, stream_no, int(found.min())]
     )
     _mark_dirty(cursor, stream_no, boot, found)
-    for table in ("tel", "tel_marks", "events"):
+    for table in ("tel_base", "tel_marks", "events"):
         cursor.register("moved", {"seq": found})
         cursor.execute(
             f"DELETE FROM {table} WHERE stream_no = ? AND boot = ? AND seq IN (SELECT seq FROM moved)",  # noqa: S608
@@ -113,7 +113,7 @@ def reproject(
     cursor: Cursor, timeline_of: TimelineOf, vehicle_at: VehicleAt, on_progress: Callable[[int], None] | None = None
 ) -> int:
     """Empty the projection and make all of it again from `frames`. Returns the number of frames."""
-    for table in ("tel", "tel_marks", "events", "tel_1m", "tel_1h", "dirty"):
+    for table in ("tel_base", "tel_marks", "events", "tel_1m_base", "tel_1h_base", "dirty"):
         cursor.execute(f"DELETE FROM {table}")  # noqa: S608
     count = project_stored(cursor, "true", [], timeline_of, vehicle_at)
     if on_progress is not None:

@@ -1,15 +1,19 @@
 """Tables of the embedded telemetry store (DuckDB), made from the signal catalogue, and their numbered migrations.
 
 The frame is the truth; `tel`, `tel_marks` and `events` are its projection and can be made again; `tel_1m` and `tel_1h`
-are made from `tel`. Timestamps are plain TIMESTAMP, microseconds of UTC: any other unit defeats pruning.
+are made from `tel`. Those three are views with a column for every signal of the catalogue, over tables (`tel_base` ...)
+that have columns only for the signals that ever occurred: an empty column costs as much to write as a full one.
+Timestamps are plain TIMESTAMP, microseconds of UTC: any other unit defeats pruning.
 """
+
+from collections.abc import Iterable
 
 import duckdb
 
 from sync_protocol.errors import Unavailable
 from sync_protocol.signals import Signal, catalogue
 
-VERSION = 2
+VERSION = 3
 
 SQL_TYPES = {
     "boolean": "BOOLEAN",
@@ -22,6 +26,8 @@ SQL_TYPES = {
 }
 
 _PLACE = "tenant_id INTEGER, vehicle_id INTEGER, device_id INTEGER, stream_no INTEGER, boot INTEGER, seq BIGINT"
+_TIER = "tenant_id INTEGER, vehicle_id INTEGER, bucket TIMESTAMP"
+_WIDE = {"tel": f"{_PLACE}, ts TIMESTAMP", "tel_1m": _TIER, "tel_1h": _TIER}
 
 _FIXED = f"""
 CREATE TABLE frames(tenant_id INTEGER, device_id INTEGER, stream_no INTEGER, seq BIGINT, crc UINTEGER, boot INTEGER,
@@ -52,28 +58,37 @@ def tier_columns(signal: Signal) -> tuple[str, str, str]:
     return f"{signal.name}_min", f"{signal.name}_max", f"{signal.name}_last"
 
 
-def _tel() -> str:
-    columns = ", ".join(f"{s.name} {SQL_TYPES[s.type]}" for s in catalogue().signals)
-    return f"CREATE TABLE tel({_PLACE}, ts TIMESTAMP, {columns});\n"
+def _columns(table: str, signal: Signal) -> tuple[str, ...]:
+    return (signal.name,) if table == "tel" else tier_columns(signal)
 
 
-def _tier(name: str) -> str:
-    columns = ", ".join(f"{column} {SQL_TYPES[s.type]}" for s in catalogue().signals for column in tier_columns(s))
-    return f"CREATE TABLE {name}(tenant_id INTEGER, vehicle_id INTEGER, bucket TIMESTAMP, {columns});\n"
+def add_columns(cursor: duckdb.DuckDBPyConnection, signals: Iterable[Signal]) -> None:
+    """Give signals that occur for the first time their columns in all three tables, in the caller's transaction."""
+    there = columns_of(cursor, "tel_base")
+    new = [signal for signal in signals if signal.name not in there]
+    for table in _WIDE:
+        for signal in new:
+            for column in _columns(table, signal):
+                cursor.execute(f"ALTER TABLE {table}_base ADD COLUMN {column} {SQL_TYPES[signal.type]}")
+    if new:
+        _make_views(cursor)
 
 
-def _add_new_signals(connection: duckdb.DuckDBPyConnection) -> None:
-    """A newer catalogue only ever adds signals: give them their columns."""
-    for table in ("tel", "tel_1m", "tel_1h"):
-        rows = connection.execute(
-            "SELECT column_name FROM information_schema.columns WHERE table_name = ?", [table]
-        ).fetchall()
-        there = {name for (name,) in rows}
-        for signal in catalogue().signals:
-            names = (signal.name,) if table == "tel" else tier_columns(signal)
-            for name in names:
-                if name not in there:
-                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {SQL_TYPES[signal.type]}")
+def columns_of(cursor: duckdb.DuckDBPyConnection, table: str) -> set[str]:
+    """Names of a table's columns."""
+    return {name for name, *_ in cursor.execute(f"SELECT * FROM {table} LIMIT 0").description}  # noqa: S608
+
+
+def _make_views(connection: duckdb.DuckDBPyConnection) -> None:
+    for table, fixed in _WIDE.items():
+        there = columns_of(connection, f"{table}_base")
+        columns = ", ".join(
+            column if column in there else f"NULL::{SQL_TYPES[signal.type]} AS {column}"
+            for signal in catalogue().signals
+            for column in _columns(table, signal)
+        )
+        names = ", ".join(field.split()[0] for field in fixed.split(", "))
+        connection.execute(f"CREATE OR REPLACE VIEW {table} AS SELECT {names}, {columns} FROM {table}_base")  # noqa: S608
 
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:
@@ -84,24 +99,43 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> None:
     if found > VERSION:
         raise Unavailable(f"the telemetry store has version {found}, this program knows {VERSION}: use the newer one")
     connection.execute("BEGIN")
-    for version, script in enumerate(_MIGRATIONS, start=1):
+    for version, change in enumerate(_MIGRATIONS, start=1):
         if version > found:
-            connection.execute(script())
+            change(connection)
             connection.execute("INSERT INTO schema_version VALUES (?)", [version])
-    _add_new_signals(connection)
+    _make_views(connection)  # a newer catalogue has more signals
     connection.execute("COMMIT")
 
 
-def _version_1() -> str:
-    return _FIXED + _tel() + _tier("tel_1m") + _tier("tel_1h")
+def _version_1(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(_FIXED)
+    for table, fixed in _WIDE.items():
+        connection.execute(f"CREATE TABLE {table}_base({fixed})")
 
 
-def _version_2() -> str:
+def _version_2(connection: duckdb.DuckDBPyConnection) -> None:
     """When devices sampled, rolled up from `frames` (`cloud/telemetry/spans.py`)."""
-    return (
+    connection.execute(
         "CREATE TABLE spans(tenant_id INTEGER, device_id INTEGER, stream_no INTEGER, boot INTEGER,"
-        " first_ms BIGINT, last_ms BIGINT);"
+        " first_ms BIGINT, last_ms BIGINT)"
     )
 
 
-_MIGRATIONS = (_version_1, _version_2)
+def _version_3(connection: duckdb.DuckDBPyConnection) -> None:
+    """Until then the three were tables with a column for every signal; those that never occurred lose theirs."""
+    if connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'tel'").fetchone() is None:
+        return
+    used: set[str] = set()
+    names = [name for name in columns_of(connection, "tel") if name in catalogue().by_name]
+    counts = connection.execute(f"SELECT {', '.join(f'count({name})' for name in names)} FROM tel").fetchone()  # noqa: S608
+    assert counts is not None
+    used.update(name for name, count in zip(names, counts, strict=True) if count)
+    for table in _WIDE:
+        connection.execute(f"ALTER TABLE {table} RENAME TO {table}_base")
+        for name in names:
+            if name not in used:
+                for column in _columns(table, catalogue().by_name[name]):
+                    connection.execute(f"ALTER TABLE {table}_base DROP COLUMN {column}")
+
+
+_MIGRATIONS = (_version_1, _version_2, _version_3)

@@ -34,10 +34,10 @@ class Level(NamedTuple):
 
 _LATE = timedelta(hours=36)
 LEVELS = (
-    Level("sorted_fresh", "tel", "ts", timedelta(minutes=10), timedelta(minutes=15), 250_000, _LATE),
-    Level("sorted_before", "tel", "ts", timedelta(hours=1), _LATE, 250_000),
-    Level("sorted_minutes", "tel_1m", "bucket", timedelta(days=1), _LATE, 40_000),
-    Level("sorted_fresh_minutes", "tel_1m", "bucket", timedelta(hours=1), timedelta(minutes=15), 40_000, _LATE),
+    Level("sorted_fresh", "tel_base", "ts", timedelta(minutes=10), timedelta(minutes=15), 250_000, _LATE),
+    Level("sorted_before", "tel_base", "ts", timedelta(hours=1), _LATE, 250_000),
+    Level("sorted_minutes", "tel_1m_base", "bucket", timedelta(days=1), _LATE, 40_000),
+    Level("sorted_fresh_minutes", "tel_1m_base", "bucket", timedelta(hours=1), timedelta(minutes=15), 40_000, _LATE),
 )
 
 
@@ -98,7 +98,7 @@ def _turn(cursor: Cursor, level: Level, start: datetime, after: int) -> int:
 
 
 def _move(cursor: Cursor, level: Level, where: str, arguments: list[object]) -> None:
-    """Take the rows out and append them again in order. Most columns of the catalogue are empty: those stay behind."""
+    """Take the rows out and append them again in order. Columns that are empty in all of them stay behind."""
     described = cursor.execute(f"DESCRIBE {level.table}").fetchall()
     every = [name for name, *_ in described]
     counts = cursor.execute(

@@ -11,7 +11,7 @@ import time
 
 import structlog
 
-from cloud.telemetry.schema import tier_columns
+from cloud.telemetry.schema import columns_of, tier_columns
 from cloud.telemetry.sorting import sort_next
 from cloud.telemetry.store import Cursor, TelemetryStore
 from sync_protocol.signals import Signal, catalogue
@@ -43,18 +43,18 @@ def build(cursor: Cursor, limit: int = _BUCKETS_A_TURN, *, before: datetime | No
     if not count:
         return 0
     cursor.execute(
-        "CREATE OR REPLACE TEMP TABLE turn_rows AS SELECT t.*, r.bucket FROM tel t JOIN turn r"
+        "CREATE OR REPLACE TEMP TABLE turn_rows AS SELECT t.*, r.bucket FROM tel_base t JOIN turn r"
         " ON t.vehicle_id = r.vehicle_id AND t.tenant_id = r.tenant_id AND t.ts >= r.bucket"
         " AND t.ts < r.bucket + INTERVAL 1 MINUTE WHERE t.ts >= ? AND t.ts < ?",
         [first, last],
     )
     present = _present(cursor, "turn_rows", [(s, s.name) for s in catalogue().signals])
     cursor.execute(
-        "DELETE FROM tel_1m USING turn r WHERE tel_1m.tenant_id = r.tenant_id AND tel_1m.vehicle_id = r.vehicle_id"
-        " AND tel_1m.bucket = r.bucket"
+        "DELETE FROM tel_1m_base m USING turn r WHERE m.tenant_id = r.tenant_id AND m.vehicle_id = r.vehicle_id"
+        " AND m.bucket = r.bucket"
     )
     parts = [(f"min({s.name})", f"max({s.name})", f"arg_max({s.name}, ts)") for s in present]
-    _insert(cursor, "tel_1m", "turn_rows", "bucket", present, parts)
+    _insert(cursor, "tel_1m_base", "turn_rows", "bucket", present, parts)
     _build_hours(cursor)
     cursor.execute(
         "DELETE FROM dirty USING turn r WHERE dirty.tenant_id = r.tenant_id AND dirty.vehicle_id = r.vehicle_id"
@@ -71,32 +71,34 @@ def _build_hours(cursor: Cursor) -> None:
         " SELECT DISTINCT tenant_id, vehicle_id, date_trunc('hour', bucket)::TIMESTAMP AS bucket FROM turn"
     )
     cursor.execute(
-        "CREATE OR REPLACE TEMP TABLE turn_minutes AS SELECT m.*, h.bucket AS hour FROM tel_1m m JOIN turn_hours h"
+        "CREATE OR REPLACE TEMP TABLE turn_minutes AS SELECT m.*, h.bucket AS hour FROM tel_1m_base m JOIN turn_hours h"
         " ON m.tenant_id = h.tenant_id AND m.vehicle_id = h.vehicle_id AND m.bucket >= h.bucket"
         " AND m.bucket < h.bucket + INTERVAL 1 HOUR"
         " WHERE m.bucket >= (SELECT min(bucket) FROM turn_hours)"
     )
     present = _present(cursor, "turn_minutes", [(s, tier_columns(s)[2]) for s in catalogue().signals])
     cursor.execute(
-        "DELETE FROM tel_1h USING turn_hours h WHERE tel_1h.tenant_id = h.tenant_id"
-        " AND tel_1h.vehicle_id = h.vehicle_id AND tel_1h.bucket = h.bucket"
+        "DELETE FROM tel_1h_base t USING turn_hours h WHERE t.tenant_id = h.tenant_id"
+        " AND t.vehicle_id = h.vehicle_id AND t.bucket = h.bucket"
     )
     parts = [
         (f"min({smallest})", f"max({largest})", f"arg_max({last}, bucket)")
         for smallest, largest, last in (tier_columns(s) for s in present)
     ]
-    _insert(cursor, "tel_1h", "turn_minutes", "hour", present, parts)
+    _insert(cursor, "tel_1h_base", "turn_minutes", "hour", present, parts)
     cursor.execute("DROP TABLE turn_minutes")
     cursor.execute("DROP TABLE turn_hours")
 
 
 def _present(cursor: Cursor, table: str, columns: Sequence[tuple[Signal, str]]) -> list[Signal]:
     """The signals that occur at all: the others need no aggregate."""
+    there = columns_of(cursor, table)
+    columns = [(signal, column) for signal, column in columns if column in there]
     counts = cursor.execute(
-        f"SELECT {', '.join(f'count({column})' for _, column in columns)} FROM {table}"  # noqa: S608
+        f"SELECT {', '.join(['count(*)', *(f'count({column})' for _, column in columns)])} FROM {table}"  # noqa: S608
     ).fetchone()
     assert counts is not None
-    return [signal for (signal, _), count in zip(columns, counts, strict=True) if count]
+    return [signal for (signal, _), count in zip(columns, counts[1:], strict=True) if count]
 
 
 def _insert(

@@ -37,11 +37,11 @@ CHART = "speed_kmh,engine_rpm,coolant_c,fuel_level_pct"
 Query = dict[str, str | int]
 
 
-def reads() -> dict[str, Callable[[int], tuple[str, Query]]]:
-    """What the pages ask, for one vehicle each, up to the time of asking."""
+def reads(clock: Callable[[], datetime]) -> dict[str, Callable[[int], tuple[str, Query]]]:
+    """What the pages ask, for one vehicle each, up to the clock's time."""
 
     def back(hours: float) -> Query:
-        now = datetime.now(UTC)
+        now = clock()
         return {"from": (now - timedelta(hours=hours)).isoformat(), "to": now.isoformat()}
 
     def chart(hours: float) -> Callable[[int], tuple[str, Query]]:
@@ -98,7 +98,7 @@ def run(folder: Path, rows: int, rounds: int) -> None:
     sender = subprocess.Popen([sys.executable, "-m", "tests.bench.api", "--load", process.nats_url])
     try:
         time.sleep(WARM_S)
-        times, floor = ask_all(process.url, reads(), api_store.VEHICLES, rounds)
+        times, floor = ask_all(process.url, reads(lambda: datetime.now(UTC)), api_store.VEHICLES, rounds)
         stored = read(process.url, "/summary")
     finally:
         sender.terminate()

@@ -23,7 +23,7 @@ from cloud.db.engine import Database
 from cloud.derive.engine import CursorState
 from cloud.fleet.registry import FleetRegistry
 from cloud.fleet.tables import DeriveCursor, Fault, VehicleState
-from cloud.telemetry.schema import SQL_TYPES, tier_columns
+from cloud.telemetry.schema import SQL_TYPES, add_columns, tier_columns
 from cloud.telemetry.store import TelemetryStore
 from sync_protocol.signals import catalogue
 from tests.support.frames import GPS_SIGNALS, OBD_SIGNALS
@@ -55,6 +55,7 @@ def build(folder: Path, rows: int, vehicles: int = VEHICLES) -> datetime:
     start = slices[0][0] if slices else sorted_to
     store = TelemetryStore(folder / "telemetry.duckdb", TelemetryConfig(memory_limit="6GB"))
     store.open()
+    store.write_sync(lambda cursor: add_columns(cursor, [catalogue().by_name[name] for name in _names()]))
     made: dict[tuple[int, bool], tuple[datetime, int]] = {}
     seq, begun = 1, time.monotonic()
     for begin, seconds, is_sorted in slices:
@@ -125,7 +126,7 @@ def _copy(cursor: Cursor, *, start: datetime, seconds: int, seq: int, first: tup
     later, on = f"to_seconds({(start - begin).total_seconds():.0f})", seq - first[1]
     names = ", ".join(("tenant_id", "vehicle_id", "device_id", "stream_no", "boot", "seq", "ts", *_names()))
     cursor.execute(
-        f"INSERT INTO tel ({names}) SELECT {names} FROM (SELECT * REPLACE (ts + {later} AS ts, seq + {on} AS seq)"
+        f"INSERT INTO tel_base ({names}) SELECT {names} FROM (SELECT * REPLACE (ts + {later} AS ts, seq + {on} AS seq)"
         " FROM tel WHERE ts >= ? AND ts < ?)",
         [begin, end],
     )
@@ -171,7 +172,7 @@ def _slice(
         [start],
     )
     cursor.execute(
-        f"INSERT INTO tel (tenant_id, vehicle_id, device_id, stream_no, boot, seq, ts, {names})"
+        f"INSERT INTO tel_base (tenant_id, vehicle_id, device_id, stream_no, boot, seq, ts, {names})"
         f" SELECT 1, v, v, v, 1, {seq} + i // 10, ts, {names} FROM made"
     )
     cursor.execute(
@@ -186,7 +187,7 @@ def _slice(
         " FROM made WHERE i % 180 = 0 ORDER BY i, v"
     )
     if has_minutes:
-        _roll_up(cursor, "tel_1m", "made", "v", "date_trunc('minute', ts)::TIMESTAMP")
+        _roll_up(cursor, "tel_1m_base", "made", "v", "date_trunc('minute', ts)::TIMESTAMP")
         cursor.execute(  # as the builder leaves it: what ended less than 90 s ago is still to do
             "INSERT INTO dirty SELECT DISTINCT 1, v, date_trunc('minute', ts)::TIMESTAMP AS b FROM made WHERE b > ?",
             [start + timedelta(seconds=seconds - 90)],
@@ -206,8 +207,8 @@ def _roll_up(cursor: Cursor, target: str, source: str, vehicle: str, bucket: str
 def _minutes(cursor: Cursor, *, vehicles: int, end: datetime, since: datetime) -> None:
     """Ten minutes of the tier, over and over from `since` to `end`; the hours from them."""
     begin = end - timedelta(minutes=10)
-    cursor.execute("CREATE TEMP TABLE last_ten AS SELECT * FROM tel WHERE ts >= ? AND ts < ?", [begin, end])
-    cursor.execute("CREATE TEMP TABLE ten AS SELECT * FROM tel_1m")
+    cursor.execute("CREATE TEMP TABLE last_ten AS SELECT * FROM tel_base WHERE ts >= ? AND ts < ?", [begin, end])
+    cursor.execute("CREATE TEMP TABLE ten AS SELECT * FROM tel_1m_base")
     _roll_up(cursor, "ten", "last_ten", "vehicle_id", "date_trunc('minute', ts)::TIMESTAMP")
     triples = [tier_columns(catalogue().by_name[name]) for name in _names()]
     names = ", ".join(column for triple in triples for column in triple)
@@ -215,7 +216,7 @@ def _minutes(cursor: Cursor, *, vehicles: int, end: datetime, since: datetime) -
         step = max(1, 1_000_000 * timedelta(minutes=1) // (until - at) // 8)  # so many vehicles at a time
         for low in range(1, vehicles + 1, step if is_sorted else vehicles):
             cursor.execute(
-                f"INSERT INTO tel_1m (tenant_id, vehicle_id, bucket, {names})"
+                f"INSERT INTO tel_1m_base (tenant_id, vehicle_id, bucket, {names})"
                 f" SELECT 1, vehicle_id, bucket + (?::TIMESTAMP - ?::TIMESTAMP) + to_minutes(10 * n) AS bucket, {names}"
                 " FROM ten, range(?) a(n) WHERE vehicle_id >= ? AND vehicle_id < ?"
                 f" ORDER BY {'vehicle_id, bucket' if is_sorted else 'bucket, vehicle_id'}",
@@ -223,7 +224,7 @@ def _minutes(cursor: Cursor, *, vehicles: int, end: datetime, since: datetime) -
             )
     made = ", ".join(f"min({low}), max({high}), max({last})" for low, high, last in triples)
     cursor.execute(
-        f"INSERT INTO tel_1h (tenant_id, vehicle_id, bucket, {names}) SELECT 1, vehicle_id, hour, {made} FROM ten,"
+        f"INSERT INTO tel_1h_base (tenant_id, vehicle_id, bucket, {names}) SELECT 1, vehicle_id, hour, {made} FROM ten,"
         f" (SELECT ?::TIMESTAMP + to_hours(n) AS hour FROM range(?) a(n)) GROUP BY vehicle_id, hour ORDER BY hour",
         [floor(since, 3600), (end - since) // timedelta(hours=1) + 1],
     )

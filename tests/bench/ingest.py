@@ -8,6 +8,7 @@ import asyncio
 from contextlib import suppress
 import json
 from pathlib import Path
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,12 +22,14 @@ from cloud.live.hub import LiveHub
 from cloud.telemetry.insert import insert_table
 from cloud.telemetry.project import project
 from cloud.telemetry.reproject import decode_rows, stored_frames
+from cloud.telemetry.schema import add_columns
 from cloud.telemetry.store import Cursor, TelemetryStore
 from cloud.telemetry.timeline import Timeline
+from sync_protocol.signals import catalogue
 from sync_protocol.subjects import up
 from tests.bench.report import Figure, report
 from tests.support.fleet import Plane
-from tests.support.frames import CheapFleet
+from tests.support.frames import GPS_SIGNALS, OBD_SIGNALS, CheapFleet
 
 
 async def child(folder: Path) -> None:
@@ -125,19 +128,24 @@ def drain(frames: int, devices: int) -> tuple[float, float, float, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cloud = Cloud(folder)
-        fleet = CheapFleet(devices)
-        asyncio.run(fill(cloud.url, fleet, min(devices, frames)))  # registers the devices, opens the streams
-        wait_for(cloud, min(devices, frames))
-        cloud.process.send_signal(19)  # SIGSTOP: the backlog grows in the broker
-        asyncio.run(fill(cloud.url, fleet, frames))
-        begun, before = time.perf_counter(), cloud.cpu_s()
-        cloud.process.send_signal(18)
-        wait_for(cloud, min(devices, frames) + frames)
-        rate = frames / (time.perf_counter() - begun)
-        cpu_us = sum(b - a for a, b in zip(before, cloud.cpu_s(), strict=True)) / frames * 1e6
+        rate, cpu_us = drained(cloud, frames, devices)
         cloud.stop()
         bare, samples = bare_append(folder / "telemetry.duckdb", folder / "bare.duckdb", frames)
     return rate, samples, bare, cpu_us
+
+
+def drained(cloud: Cloud, frames: int, devices: int) -> tuple[float, float]:
+    """Frames/s of a backlog of new devices, and CPU us a frame."""
+    fleet = CheapFleet(devices)
+    asyncio.run(fill(cloud.url, fleet, min(devices, frames)))  # registers the devices, opens the streams
+    wait_for(cloud, min(devices, frames))
+    cloud.process.send_signal(signal.SIGSTOP)  # the backlog grows in the broker
+    asyncio.run(fill(cloud.url, fleet, frames))
+    begun, before = time.perf_counter(), cloud.cpu_s()
+    cloud.process.send_signal(signal.SIGCONT)
+    wait_for(cloud, min(devices, frames) + frames)
+    rate = frames / (time.perf_counter() - begun)
+    return rate, sum(b - a for a, b in zip(before, cloud.cpu_s(), strict=True)) / frames * 1e6
 
 
 def wait_for(cloud: Cloud, stored: int) -> None:
@@ -167,9 +175,11 @@ def bare_append(path: Path, target: Path, limit: int) -> tuple[float, float]:
     source.close()
     bare = TelemetryStore(target, TelemetryConfig())
     bare.open()
+    signals = [catalogue().by_name[name] for name in (*OBD_SIGNALS, *GPS_SIGNALS)]
+    bare.write_sync(lambda cursor: add_columns(cursor, signals))
     begun = time.perf_counter()
     for part in parts:
-        bare.write_sync(lambda cursor, part=part: insert_table(cursor, "tel", part))
+        bare.write_sync(lambda cursor, part=part: insert_table(cursor, "tel_base", part))
     took = time.perf_counter() - begun
     bare.close()
     return count / took, samples / count

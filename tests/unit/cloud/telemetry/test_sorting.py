@@ -47,8 +47,8 @@ def runs(plane: LocalPlane, start: datetime, end: datetime) -> int:
     return int(
         str(
             plane.rows(
-                "SELECT count(*) FROM (SELECT vehicle_id <> lag(vehicle_id) OVER (ORDER BY rowid) AS is_new FROM tel"
-                f" WHERE ts >= '{start}' AND ts < '{end}') WHERE is_new"
+                "SELECT count(*) FROM (SELECT vehicle_id <> lag(vehicle_id) OVER (ORDER BY rowid) AS is_new"
+                f" FROM tel_base WHERE ts >= '{start}' AND ts < '{end}') WHERE is_new"
             )[0][0]
         )
     )
@@ -112,6 +112,6 @@ def test_the_minutes_tier_is_sorted_by_the_hour_and_by_the_day(plane: LocalPlane
     before = everything(plane)
     minutes = plane.rows("SELECT count(*) FROM tel_1m")[0][0]
     assert sum(sort(plane, EPOCH + after, levels=(level,))) == minutes
-    order = [row[0] for row in plane.rows("SELECT vehicle_id FROM tel_1m ORDER BY rowid")]
+    order = [row[0] for row in plane.rows("SELECT vehicle_id FROM tel_1m_base ORDER BY rowid")]
     assert order == sorted(order)  # type: ignore[type-var]  # ids
     assert everything(plane) == before
