@@ -37,29 +37,40 @@ class Temperatures:
 
 
 class Electrics:
-    """Battery at the diagnostic connector. `volts` is what the adapter's RV reads."""
+    """Battery at the diagnostic connector, one or two of 12 V in a row. `volts` is what the adapter's RV reads."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, supply_v: int = 12) -> None:
         self._rng = rng
+        self._in_a_row = supply_v // 12
         self.charge = rng.uniform(0.82, 0.97)
         self._surface_v = 0.0
-        self.volts = self._resting_v()
+        self.battery_v = self._resting_v()
 
     def step(self, dt_s: float, *, is_cranking: bool, is_running: bool, has_ignition: bool, is_weak: bool) -> None:
         """Run for `dt_s`; a weak alternator no longer carries the vehicle's own 35 A."""
         ripple_v = self._rng.gauss(0, 0.02)
         if is_cranking:
-            self.volts = 9.9 + 1.2 * self.charge + ripple_v * 10
+            self.battery_v = 9.9 + 1.2 * self.charge + ripple_v * 10
         elif is_running and not is_weak:
             self.charge = min(1.0, self.charge + dt_s / 7200 * 0.3)
             self._surface_v = 0.7
-            self.volts += (14.35 - 0.25 * self.charge - self.volts) * min(1.0, dt_s / 1.5) + ripple_v
+            self.battery_v += (14.35 - 0.25 * self.charge - self.battery_v) * min(1.0, dt_s / 1.5) + ripple_v
         else:
             draw = 1 / 5400 if is_running else 1 / 40_000 if has_ignition else 1 / 4_000_000
             self.charge = max(0.05, self.charge - dt_s * draw)
             self._surface_v *= math.exp(-dt_s / 240)
             sag_v = 0.35 if is_running else 0.12 if has_ignition else 0.0
-            self.volts += (self._resting_v() - sag_v - self.volts) * min(1.0, dt_s / 2) + ripple_v * 0.3
+            self.battery_v += (self._resting_v() - sag_v - self.battery_v) * min(1.0, dt_s / 2) + ripple_v * 0.3
+
+    @property
+    def volts(self) -> float:
+        """At the connector."""
+        return self.battery_v * self._in_a_row
+
+    @property
+    def is_low(self) -> bool:
+        """Whether the computers complain of their supply."""
+        return self.battery_v < 12.6
 
     def _resting_v(self) -> float:
         return 11.7 + 1.05 * self.charge + self._surface_v

@@ -51,11 +51,18 @@ class Reply(NamedTuple):
 
 
 class Elm327:
-    """The adapter's state. `respond` takes one line without its carriage return."""
+    """The adapter's state. `respond` takes one line without its carriage return.
 
-    def __init__(self, vehicle: Vehicle, ecus: Sequence[Ecu], latency: Latency = INSTANT) -> None:
+    `buffer_bytes` of text can wait for the serial line, which is so much slower than the bus that nothing leaves
+    meanwhile; what does not fit is lost, and told as BUFFER FULL.
+    """
+
+    def __init__(
+        self, vehicle: Vehicle, ecus: Sequence[Ecu], latency: Latency = INSTANT, buffer_bytes: int = 512
+    ) -> None:
         self._vehicle = vehicle
         self._ecus = ecus
+        self.buffer_bytes = buffer_bytes
         self._latency = latency
         self._native = "7" if vehicle.kind.has_29_bit_ids else "6"
         self._last = ""
@@ -191,7 +198,15 @@ class Elm327:
             shown = shown[:wanted] if wanted else shown
         if not self._has_headers and self._has_formatting:
             shown = self._with_lengths(answers, shown)
-        return self._finish(lines + shown, delay_s, is_stoppable=True)
+        return self._finish(lines + self._buffered(shown), delay_s, is_stoppable=True)
+
+    def _buffered(self, shown: list[str]) -> list[str]:
+        left_bytes = self.buffer_bytes
+        for at, line in enumerate(shown):
+            left_bytes -= len(line) + len(self.line_end)
+            if left_bytes < 0:
+                return [*shown[:at], "BUFFER FULL"]
+        return shown
 
     def _wait_s(self, seen: int) -> float:
         """How long is waited for more: all of ATST without adaptive timing or when nothing came."""

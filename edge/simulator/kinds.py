@@ -38,6 +38,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     boost_kpa: float
     tank_l: float
     calibration: str
+    supply_v: int = 12
     pids: tuple[int, ...]
     is_automatic: bool = False
     has_29_bit_ids: bool = False
@@ -94,6 +95,13 @@ KINDS: dict[str, Kind] = {
             ratios=(22.5, 12.6, 7.6, 5.05, 3.75, 3.0), upshift_rpm=(1900, 2600), idle_rpm=750, max_rpm=3900,
             displacement_l=3.0, torque_nm=430, torque_rpm=1800, boost_kpa=140, tank_l=100, calibration="1037563012P1",
             pids=(*_DIESEL, 0x1E, 0xA6), has_29_bit_ids=True, has_mode_04_when_running=False, padding=0x55,
+        ),
+        Kind(
+            name="lorry", make="Iveco", model="Eurocargo 120E", years=(2015, 2023), vin_maker="ZCF", vin_model="A1EJ0",
+            fuel="diesel", mass_kg=9800, drag_area_m2=4.9, rolling=0.008, wheel_radius_m=0.40,
+            ratios=(29.0, 17.6, 10.4, 6.6, 4.5, 3.4), upshift_rpm=(1500, 2100), idle_rpm=650, max_rpm=2700,
+            displacement_l=4.5, torque_nm=700, torque_rpm=1300, boost_kpa=145, tank_l=130, calibration="5801902233",
+            supply_v=24, pids=(*_DIESEL, 0xA6), has_29_bit_ids=True, padding=0xFF,
         ),
     )
 }  # fmt: skip

@@ -39,7 +39,7 @@ class Vehicle:
         self.powertrain = Powertrain(kind)
         ambient_c = rng.uniform(4, 24)
         self.temperatures = Temperatures(ambient_c, ambient_c, ambient_c, ambient_c, ambient_c)
-        self.electrics = Electrics(rng)
+        self.electrics = Electrics(rng, kind.supply_v)
         self.tank = Tank(kind, rng)
         self.mixture = Mixture(rng)
         self.troubles = Troubles()
@@ -162,7 +162,7 @@ class Vehicle:
         if fault == "thermostat":
             return self.temperatures.coolant_c < 72
         if fault == "alternator":
-            return self.electrics.volts < 12.6
+            return self.electrics.is_low
         if fault == "o2":
             return self.mixture.is_dropped_out
         return True

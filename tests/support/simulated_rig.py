@@ -34,10 +34,10 @@ _LATENCY = Latency(search_s=0.4, reset_s=0.2)
 class SimulatedElm(LoopEnd):
     """The simulator's adapter; `is_mute` may be set at any time."""
 
-    def __init__(self, vehicle: Vehicle, latency: Latency = _LATENCY) -> None:
+    def __init__(self, vehicle: Vehicle, latency: Latency = _LATENCY, buffer_bytes: int = 512) -> None:
         super().__init__()
         self._vehicle = vehicle
-        self._elm = Elm327(vehicle, control_units(vehicle), latency)
+        self._elm = Elm327(vehicle, control_units(vehicle), latency, buffer_bytes)
         self._typed = b""
         self.is_mute = False
 

@@ -9,8 +9,9 @@ from edge.sensors.obd.exchange import Exchanges
 from edge.sensors.obd.port import Port
 
 _VOLTS = re.compile(r"(\d{1,2}\.\d{1,2})V?")
+ABOVE_12_V = 16.5  # more than an alternator of 12 V makes, less than a battery of 24 V has
 _LEAST_V = 6.0  # below it no adapter runs: a digit was lost on the line
-_JUMP_V = 1.0  # a step as wide as a lost digit makes is believed when the next reading agrees
+_JUMP_V = 1.0  # of 12 V; a step as wide as a lost digit makes is believed when the next reading agrees
 _TIMEOUT_MS = 200  # what an ELM327 begins with (ATST32)
 _EVERYONE = {3: "7DF", 8: "DB33F1"}  # by digits of an address: the one that all computers listen to (ISO 15765-4)
 _PAUSE_S = 0.05  # for adapters that lose what comes too soon after their prompt
@@ -91,10 +92,10 @@ class Elm:
         if not self.has_voltage:
             return None
         battery_v = await self._read_voltage_v()
-        if battery_v is not None and abs(battery_v - self._last_v) >= _JUMP_V:
+        if battery_v is not None and _has_jumped(self._last_v, battery_v):
             # Nothing guards these digits on the line: one that is lost makes 2.6 V or 8.3 V of 12.6 V or 28.3 V.
             first_v, battery_v = battery_v, await self._read_voltage_v()
-            if battery_v is None or abs(battery_v - first_v) >= _JUMP_V:
+            if battery_v is None or _has_jumped(first_v, battery_v):
                 raise BadAnswer(f"voltage: {first_v} V, then {battery_v} V")
         self._last_v = battery_v or 0.0
         return battery_v
@@ -180,3 +181,8 @@ def is_vehicle_away(error: ObdError) -> bool:
         "bus_error",
         "feedback_error",
     )
+
+
+def _has_jumped(before_v: float, battery_v: float) -> bool:
+    """A starter pulls 24 V down twice as far."""
+    return abs(battery_v - before_v) >= _JUMP_V * (1 if max(before_v, battery_v) < ABOVE_12_V else 2)

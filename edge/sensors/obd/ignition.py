@@ -11,13 +11,14 @@ import random
 
 from edge.sensors.obd.battery import Level
 from edge.sensors.obd.config import ObdConfig
+from edge.sensors.obd.elm import ABOVE_12_V
 from sync_protocol.signals import catalogue
 
 _RPM = catalogue().by_name["engine_rpm"].id
 _SPEED = catalogue().by_name["speed_kmh"].id
 _STEP_V = 0.3  # doors, key and starter move the resting voltage by more than this
 _DRIFT_V_S = 0.005  # a battery that settles after the engine has stopped moves by less than this
-_ABOVE_12_V = 18.0
+_SURE_MS = 600_000  # as long no more than a battery of 12 V: it was jump-started with 24 V
 _LISTEN_S = 3.0  # a question would drown the starter's dip
 _LONGEST_PROBE_S = 3600.0
 _LOW_SPACING = 20  # times the spacing of questions on a low battery
@@ -34,7 +35,7 @@ class Ignition:
         self._was_charging = False
         self._moved_ms: int | None = None
         self._baseline_v: float | None = None
-        self._seen_ms = now_ms
+        self._seen_ms = self._above_ms = now_ms
         self._patience_s = config.probe_period_s
         self._jitter = self._rng.uniform(0.9, 1.1)
         self.battery_v: float | None = None
@@ -59,8 +60,12 @@ class Ignition:
             self.used_ms = now_ms
 
     def _compare(self, battery_v: float, now_ms: int) -> None:
-        if battery_v > _ABOVE_12_V:
-            self.scale = 2  # for good: a starter takes 24 V below this
+        if battery_v > ABOVE_12_V:
+            self.scale = 2
+        if battery_v >= self._config.charging_v:
+            self._above_ms = now_ms
+        elif now_ms - self._above_ms >= _SURE_MS:
+            self.scale = 1
         drift_v = _DRIFT_V_S * (now_ms - self._seen_ms) / 1000 * self.scale
         self._seen_ms = now_ms
         if self._baseline_v is None:

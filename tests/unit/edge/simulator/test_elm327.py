@@ -19,7 +19,7 @@ def a_vehicle(kind: str = "compact") -> Vehicle:
     vehicle.powertrain.state.load = 0.5
     vehicle.temperatures.coolant_c = 83
     vehicle.temperatures.intake_c = 25
-    vehicle.electrics.volts = 14.1
+    vehicle.electrics.battery_v = 14.1
     vehicle.run_s = 300
     return vehicle
 
@@ -155,6 +155,16 @@ def test_in_use_counters() -> None:
     assert an_elm(a_vehicle("van"), "ATE0", "ATS0", "ATSP6").respond("090B").text.startswith("023\r0:490B10")
 
 
+def test_what_does_not_fit_the_buffer_is_told() -> None:
+    elm = an_elm(a_vehicle(), "ATE0", "ATS0", "ATSP6", "ATH1")
+    whole = elm.respond("010C0D050F04").text
+    assert whole == "7E8100C410C1AF80D32\r7E821057B0F41048000\r\r>"
+    elm.buffer_bytes = 40
+    assert elm.respond("010C0D050F04").text == whole
+    elm.buffer_bytes = 39
+    assert elm.respond("010C0D050F04").text == "7E8100C410C1AF80D32\rBUFFER FULL\r\r>"
+
+
 def test_29_bit_identifiers() -> None:
     elm = an_elm(a_vehicle("truck"), "ATE0", "ATH1")
     assert elm.respond("010D").text == "SEARCHING...\r18 DA F1 10 03 41 0D 32 55 55 55 55 \r\r>"
@@ -180,7 +190,7 @@ def test_wrong_protocol_and_ignition_off() -> None:
     elm = an_elm(vehicle, "ATSP3")
     assert elm.respond("0100").text == "UNABLE TO CONNECT\r\r>"
     vehicle.has_ignition = vehicle.is_running = False
-    vehicle.electrics.volts = 12.5
+    vehicle.electrics.battery_v = 12.5
     elm = an_elm(vehicle, "ATSP0")
     assert elm.respond("0100").text == "SEARCHING...\rUNABLE TO CONNECT\r\r>"
     assert elm.respond("ATRV").text == "12.5V\r\r>"

@@ -85,7 +85,8 @@ def test_energy_is_paid_for_in_fuel(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "least", "most"), [("van", 6, 12), ("car", 4, 9), ("compact", 3.5, 9), ("truck", 11, 25)]
+    ("kind", "least", "most"),
+    [("van", 6, 12), ("car", 4, 9), ("compact", 3.5, 9), ("truck", 11, 25), ("lorry", 14, 35)],
 )
 def test_consumption_is_of_this_world(kind: str, least: float, most: float) -> None:
     v = vehicle(kind)
@@ -100,6 +101,14 @@ def test_a_day_has_drives_waits_and_parking() -> None:
     phases = Counter(v.driver.phase for _ in drive(v, 4000))
     assert set(phases) == {"key_on", "cranking", "settling", "driving", "holding", "parked"}
     assert phases["driving"] > 0.5 * phases.total()
+
+
+def test_a_lorry_has_two_batteries_in_a_row() -> None:
+    v = vehicle("lorry")
+    assert 24.5 < v.electrics.volts < 26
+    assert 19 < min(v.electrics.volts for _ in drive(v, 8)) < 23.5  # cranking
+    v.advance_to(60)
+    assert 27.6 < v.electrics.volts < 29
 
 
 def test_engine_warms_up_and_the_battery_is_charged() -> None:

@@ -117,11 +117,25 @@ def test_a_low_battery_is_asked_for_more_rarely_and_an_empty_one_only_when_charg
     assert empty[0] == 7_000_000
 
 
-def test_24_volts_are_known_for_good() -> None:
+def test_24_volts_are_known_also_while_the_starter_turns_and_when_nearly_flat() -> None:
     ignition = Ignition(CONFIG, 0)
     ignition.saw_voltage(25.0, 0)
-    ignition.saw_voltage(16.5, 1_000)  # the starter turns
+    ignition.saw_voltage(16.2, 1_000)  # the starter turns
     assert not ignition.is_charging
+    ignition = Ignition(CONFIG, 0)
+    ignition.saw_voltage(17.2, 0)  # a restart of the agent, on a battery that somebody forgot
+    assert not ignition.is_charging
+
+
+def test_12_volts_that_were_jump_started_with_24_are_12_volts_again() -> None:
+    ignition = Ignition(CONFIG, 0)
+    for second in range(3_600):
+        ignition.saw_voltage(24.8 if second < 60 else 14.2 if second < 1_200 else 12.6, second * 1_000)
+        if 60 <= second < 1_200:
+            assert not ignition.is_charging  # not known yet: the engine's speed tells that it runs
+    assert ignition.scale == 1
+    ignition.saw_voltage(14.2, 3_600_000)
+    assert ignition.is_charging
 
 
 def test_an_adapter_without_voltage_leaves_the_clock() -> None:
