@@ -1,18 +1,22 @@
 """A scan in virtual time, of vehicles that announce falsely, answer late or refuse, and the profile made of it."""
 
 from collections.abc import Callable
+import csv
 
 import pytest
 
 from edge.scanning import ScanItem, scan_port
+from edge.sensors.obd.answer import Bus, messages
 from edge.sensors.obd.config import ObdConfig
 from edge.sensors.obd.makes import make_of
 from edge.sensors.obd.profile import Profile, parse_profile
 from edge.sensors.obd.profile_writing import profile_name, profile_toml
 from edge.sensors.obd.scan_report import ScanProgress, ScanReport
 from edge.vehicle_answers import Unreached
+from sync_protocol.signals import catalogue
 from tests.support.elm_fakes import VIN, FakeEcu, engine, iso_tp
 from tests.support.loop_elm import LoopElm
+from tests.support.real_data import require_data
 from tests.support.virtual_loop import run_virtual
 
 Prepare = Callable[[LoopElm], None]
@@ -218,3 +222,23 @@ def test_two_computers() -> None:
     report = report_of(scanned(ecus={0x7E8: engine(), 0x7E9: gearbox}))
     assert {(f.pid, f.ecu) for f in report.found("answered")} >= {("01", "7E8"), ("A4", "7E9"), ("0C", "7E8")}
     assert report.is_padded == (len(iso_tp(0x7E8, b"\x41")[0]) == 19)
+
+
+@pytest.mark.real_data
+def test_real_answers_give_a_profile() -> None:
+    path = require_data("elm327", "obdb-toyota-4runner", "responses_mode01.csv")
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["command_id"].startswith("7E0.01")]
+    answers = {
+        int(row["command_id"].removeprefix("7E0.01"), 16): messages(row["response_hex"].split("|"), Bus("6"))[0].data
+        for row in rows
+    }
+    known = {pid: data[2:] for pid, data in answers.items() if len(data) == 2 + catalogue().pid_bytes.get(pid, -3)}
+    report = report_of(scanned(ecus={0x7E8: FakeEcu(known, {}, "JTEBU5JR1D5123456")}))
+    assert {int(finding.pid, 16) for finding in report.found("answered")} == known.keys() & catalogue().by_pid.keys()
+    assert len(report.found("answered")) > 20
+    assert (report.make, report.fits) == ("Toyota", True)
+    for finding in report.pids:
+        assert all(catalogue().by_name[name].min <= value for name, value in finding.values.items())
+    assert not [name for finding in report.pids for name in finding.doubtful]  # no false alarm
+    assert profile_of(report)[0].match.wmis == ("JTE",)
