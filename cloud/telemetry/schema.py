@@ -76,7 +76,8 @@ def add_columns(cursor: duckdb.DuckDBPyConnection, signals: Iterable[Signal]) ->
 
 def columns_of(cursor: duckdb.DuckDBPyConnection, table: str) -> set[str]:
     """Names of a table's columns."""
-    return {name for name, *_ in cursor.execute(f"SELECT * FROM {table} LIMIT 0").description}  # noqa: S608
+    rows = cursor.execute(f"DESCRIBE {table}").fetchall()
+    return {name for name, *_ in rows}
 
 
 def _make_views(connection: duckdb.DuckDBPyConnection) -> None:
