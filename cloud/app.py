@@ -49,6 +49,7 @@ from cloud.http.guard import Guard, HttpMetrics
 from cloud.http.listener import Listener, bind_tcp, bind_unix
 from cloud.http.live_socket import LiveAccess
 from cloud.http.web_app import WebApp
+from cloud.identity import member_routes
 from cloud.identity import routes as people_routes
 from cloud.identity.service import Identity
 from cloud.ingest.broker import Broker
@@ -75,6 +76,7 @@ V1_ROUTES = [
     *device_routes.ROUTES,
     *live_socket.ROUTES,
     *people_routes.ROUTES,
+    *member_routes.ROUTES,
     *enrolment_routes.ROUTES,
 ]
 LAG_S = 30.0
@@ -143,7 +145,7 @@ class Cloud:
         migrate.upgrade(self.db.engine)
         self.registry.load()
         demo = self.config.registry.tenant if self.config.demo else None
-        self.people = self.identity.open(self.config.data_dir, demo, is_secure=not self.config.demo)
+        self.people = self.identity.open(self.config.data_dir, demo, lambda: self.url)
         self.store.open()
 
     def open(self) -> None:

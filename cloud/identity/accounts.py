@@ -79,7 +79,7 @@ class Accounts:
         One answer for a wrong password, an unknown or disabled user and a foreign tenant.
         """
         email = email.strip().lower()
-        await self._check(email, password, caller)
+        await self.prove(email, password, caller)
 
         def read(session: Session) -> tuple[int, list[Seat]]:
             user = session.scalars(select(User).where(User.email == email)).one()
@@ -122,7 +122,7 @@ class Accounts:
         """Another password for the caller, who shows the old one; all other sessions of theirs end."""
         user = await self.user(principal.number)
         try:
-            await self._check(user.email, current, caller)
+            await self.prove(user.email, current, caller)
         except Unauthenticated:
             raise InvalidInput("$.current_password", "the password that you have") from None
         check_password(new, user.email, "$.new_password")
@@ -189,7 +189,12 @@ class Accounts:
             raise NotFound("There is no such user.")
         return found
 
-    async def _check(self, email: str, password: str, caller: Caller) -> None:
+    async def hash(self, password: str) -> str:
+        """The hash of a new password."""
+        return await self._passwords.hash(password)
+
+    async def prove(self, email: str, password: str, caller: Caller) -> None:
+        """`Unauthenticated` unless this is the password of a user that may log in; `Throttled` after too many tries."""
         account, client = (email, caller.address), caller.address
         self._by_account.attempt(account)
         self._by_client.attempt(client)

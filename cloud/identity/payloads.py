@@ -65,6 +65,84 @@ class SessionList(msgspec.Struct, frozen=True):
     items: list[SessionView]
 
 
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+Email = Annotated[str, msgspec.Meta(max_length=254)]
+LinkToken = Annotated[str, msgspec.Meta(max_length=100)]
+
+
+class Member(msgspec.Struct, frozen=True):
+    """Somebody who belongs to the tenant."""
+
+    id: int
+    name: str
+    email: str
+    role: Role
+    is_disabled: bool
+
+
+class Members(msgspec.Struct, frozen=True):
+    """The members of the tenant, by name."""
+
+    items: list[Member]
+
+
+class RoleChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The role that a member shall have."""
+
+    role: Role
+
+
+class InvitationOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom to invite, and as what."""
+
+    email: Email
+    role: Role
+
+
+class InvitationView(msgspec.Struct, frozen=True):
+    """An invitation that nobody has taken yet."""
+
+    id: int
+    email: str
+    role: Role
+    expires: datetime
+
+
+class NewInvitation(InvitationView, frozen=True):
+    """`link` is shown this once."""
+
+    link: str
+
+
+class InvitationList(msgspec.Struct, frozen=True):
+    """The open invitations, the newest first."""
+
+    items: list[InvitationView]
+
+
+class LinkLook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The part of a link behind the `#`."""
+
+    token: LinkToken
+
+
+class InvitedView(msgspec.Struct, frozen=True):
+    """What a link invites to. `is_known`: the address has a password here already."""
+
+    tenant: str
+    email: str
+    role: Role
+    is_known: bool
+
+
+class Acceptance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An accepted invitation: with a new password, or with the one that the address has already."""
+
+    token: LinkToken
+    name: Name
+    password: Password
+
+
 class PasswordChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The password the caller has, and the one wanted: at least 12 characters."""
 

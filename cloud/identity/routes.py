@@ -1,5 +1,6 @@
 """HTTP: logging in and out, the caller, sessions."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -13,9 +14,11 @@ from litestar.types import Scope
 from cloud.http.access import principal_of
 from cloud.http.problem import PROBLEMS, Unauthenticated
 from cloud.identity.accounts import Accounts
+from cloud.identity.invitations import Invitations
+from cloud.identity.members import Members
 from cloud.identity.payloads import AccessToken, Me, PasswordChange, SessionList, SessionView, TokenForm, Ways
 from cloud.identity.policy import Action
-from cloud.identity.sessions import ACCESS_LIFE_S, Caller, Opened, Sessions
+from cloud.identity.sessions import ACCESS_LIFE_S, Caller, Opened, Sessions, Tenants
 
 COOKIE = "milepost_refresh"
 COOKIE_PATH = "/api/v1/auth"
@@ -23,12 +26,23 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 class People(NamedTuple):
-    """What the routes of people hold. `is_secure`: the cookie travels over HTTPS only."""
+    """What the routes of people hold. `is_secure`: the cookie travels over HTTPS only.
 
+    `url`: where people reach this service, for links.
+    """
+
+    tenants: Tenants
     accounts: Accounts
     sessions: Sessions
+    members: Members
+    invitations: Invitations
     is_demo: bool
     is_secure: bool
+    url: Callable[[], str]
+
+    def link(self, page: str, token: str) -> str:
+        """An address for a mail. The token stands behind the `#`: browsers keep that part, no log ever has it."""
+        return f"{self.url()}/{page}#{token}"
 
 
 @get("/auth/ways", action=Action.PUBLIC, responses=PROBLEMS, tags=["people"])
@@ -45,13 +59,13 @@ async def log_in(
 ) -> Response[AccessToken]:
     """Log in with e-mail address and password (OAuth 2 password grant)."""
     opened = await people.accounts.log_in(data.username, data.password, data.tenant, caller_of(request.scope))
-    return _with_cookie(people, opened)
+    return with_cookie(people, opened)
 
 
 @post("/auth/demo", action=Action.PUBLIC, status_code=200, responses=PROBLEMS, tags=["people"])
 async def log_in_demo(people: NamedDependency[People], request: Request[Any, Any, Any]) -> Response[AccessToken]:
     """Log in as the demo user; a service that is no demo has none."""
-    return _with_cookie(people, await people.accounts.log_in_demo(caller_of(request.scope)))
+    return with_cookie(people, await people.accounts.log_in_demo(caller_of(request.scope)))
 
 
 @post("/auth/refresh", action=Action.PUBLIC, status_code=200, responses=PROBLEMS, tags=["people"])
@@ -60,7 +74,7 @@ async def refresh(people: NamedDependency[People], request: Request[Any, Any, An
     token = request.cookies.get(COOKIE)
     if token is None:
         raise Unauthenticated("There is no session here: log in.")
-    return _with_cookie(people, await people.sessions.refresh(token))
+    return with_cookie(people, await people.sessions.refresh(token))
 
 
 @post("/auth/log-out", action=Action.PUBLIC, status_code=204, responses=PROBLEMS, tags=["people"])
@@ -132,7 +146,8 @@ def caller_of(scope: Scope) -> Caller:
     return Caller("" if client is None else client[0], agent)
 
 
-def _with_cookie(people: People, opened: Opened) -> Response[AccessToken]:
+def with_cookie(people: People, opened: Opened) -> Response[AccessToken]:
+    """The tokens of a session: one in the body, the other in the cookie."""
     age_s = max(0, int((opened.expires - datetime.now(opened.expires.tzinfo)).total_seconds()))
     return Response(
         AccessToken(opened.access, ACCESS_LIFE_S),

@@ -7,6 +7,8 @@ import time
 
 from cloud.db.engine import Database
 from cloud.identity.accounts import Accounts
+from cloud.identity.invitations import Invitations
+from cloud.identity.members import Members
 from cloud.identity.passwords import Passwords
 from cloud.identity.routes import People
 from cloud.identity.sessions import Sessions, Tenants
@@ -26,8 +28,10 @@ class Identity:
         self._clock = clock
         self._passwords = Passwords()
 
-    def open(self, data_dir: Path, demo_tenant: str | None, *, is_secure: bool) -> People:
+    def open(self, data_dir: Path, demo_tenant: str | None, url: Callable[[], str]) -> People:
         """Read the secret (made at the first start) and the sessions; with `demo_tenant` make its user.
+
+        `url` tells where people reach the service.
 
         `ConfigError` when others may read the secret or it is weak.
         """
@@ -38,7 +42,16 @@ class Identity:
         tenant_id = None if demo_tenant is None else self._tenants.tenant_named(demo_tenant)
         if tenant_id is not None:
             accounts.ensure_demo(tenant_id)
-        return People(accounts, sessions, tenant_id is not None, is_secure)
+        return People(
+            tenants=self._tenants,
+            accounts=accounts,
+            sessions=sessions,
+            members=Members(self._db, sessions),
+            invitations=Invitations(self._db, accounts, sessions, self._clock),
+            is_demo=tenant_id is not None,
+            is_secure=demo_tenant is None,
+            url=url,
+        )
 
     def close(self) -> None:
         """End the threads that hash."""

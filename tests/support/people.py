@@ -9,8 +9,10 @@ from cloud.db.base import Base
 from cloud.db.engine import Database
 from cloud.fleet.tables import Tenant
 from cloud.identity.accounts import Accounts
+from cloud.identity.invitations import Invitations
+from cloud.identity.members import Members
 from cloud.identity.passwords import Passwords
-from cloud.identity.policy import Role
+from cloud.identity.policy import Principal, Role
 from cloud.identity.sessions import Caller, Sessions
 from cloud.identity.tokens import Tokens
 
@@ -54,6 +56,16 @@ class Town:
         self.accounts = Accounts(
             self.db, self.passwords, self.sessions, Directory(), lambda: self.now, lambda: self.passed_s
         )
+
+        self.invitations = Invitations(self.db, self.accounts, self.sessions, lambda: self.now)
+        self.members = Members(self.db, self.sessions)
+
+    async def principal(self, email: str = "mara@fleet.example", tenant: str | None = None) -> Principal:
+        """The principal of a new session."""
+        opened = await self.accounts.log_in(email, PASSWORD, tenant, HERE)
+        principal = self.sessions.identify(opened.access)
+        assert principal is not None
+        return principal
 
     def later(self, **passed: float) -> None:
         """Turn the clock."""

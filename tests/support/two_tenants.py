@@ -69,13 +69,16 @@ class TwoTenants:
                 "vehicle_id": str(TENANTS[name]),
                 "device_id": _device(name),
                 "session_id": self._a_session(name),
+                "user_id": str(user_of(name, Role.DRIVER)),
+                "invitation_id": self._an_invitation(name),
             }
         for name in TENANTS:
             now = datetime.now(UTC)
             asked = {"from": now.replace(hour=0, minute=0).isoformat(), "to": now.isoformat()}
             with self.client(name, Role.OWNER) as http:
                 pull = http.post(f"/api/v1/vehicles/{TENANTS[name]}/pulls", json=asked)
-            self.objects[name]["number"] = str(pull.json()["id"])
+                claims = http.post("/api/v1/claim-codes", json={"days": 1})
+            self.objects[name] |= {"number": str(pull.json()["id"]), "claim_id": str(claims.json()["items"][0]["id"])}
 
     def stop(self) -> None:
         """Stop the service and wait for its end."""
@@ -118,6 +121,10 @@ class TwoTenants:
         opening = self.cloud.people.sessions.open(user_of(tenant, role), TENANTS[tenant], role, caller)
         return self.call(opening).refresh.split(".")[0]
 
+    def _an_invitation(self, tenant: str) -> str:
+        making = self.cloud.people.invitations.make(TENANTS[tenant], f"{tenant}@{_mark(tenant)}.example", Role.DRIVER)
+        return str(self.call(making)[0].id)
+
 
 def user_of(tenant: str, role: Role) -> int:
     """The id of a tenant's person of a role."""
@@ -128,9 +135,13 @@ def _device(tenant: str) -> str:
     return f"van-{MARK}" if tenant == THEIRS else "van-ours"
 
 
+def _mark(tenant: str) -> str:
+    return MARK if tenant == THEIRS else "ours"
+
+
 def _fill(session: Session) -> None:
     for name, number in TENANTS.items():
-        mark = MARK if name == THEIRS else "ours"
+        mark = _mark(name)
         session.add(Tenant(id=number, name=name, created=_NOW))
         session.flush()
         session.add(Vehicle(id=number, tenant_id=number, name=f"Van {mark}", plate=mark, created=_NOW))
@@ -151,7 +162,7 @@ async def _send_frames(url: str, tenant: str) -> None:
         device = await FakeDevice(client, _device(tenant), tenant).listen()
         drive = Drive(TENANTS[tenant], epoch_ms=time.time_ns() // 1_000_000 - 40_000)
         first_ms = drive.first_ms(1)
-        mark = MARK if tenant == THEIRS else "ours"
+        mark = _mark(tenant)
         events = [
             Event(first_ms, "dtc_set", {"code": "P0301", "status": "stored"}),
             Event(first_ms, "harsh_brake", {"note": mark}),

@@ -34,16 +34,26 @@ PUBLIC = {
     ("POST", "/auth/demo"),
     ("POST", "/auth/refresh"),
     ("POST", "/auth/log-out"),
+    ("POST", "/auth/invitations/look"),
+    ("POST", "/auth/invitations/accept"),
+    ("GET", "/enrolments/authority"),
+    ("POST", "/enrolments/challenges"),
+    ("POST", "/enrolments"),
+    ("POST", "/enrolments/renewals"),
 }
 """What needs no log-in. Whoever adds to this says why in the review."""
 QUERIES = {"signals": "speed_kmh"}
 """Values of query parameters that are required."""
-BODIES: dict[str, Any] = {
+BODIES: dict[str, dict[str, str]] = {
     "VehicleChange": {"plate": "stolen"},
     "PullRequest": {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T01:00:00Z"},
+    "RoleChange": {"role": "driver"},
+    "InvitationOrder": {"email": "new@fleet.example", "role": "driver"},
+    "ClaimRequest": {"vehicle_id": "{vehicle_id}"},
+    "Move": {"vehicle_id": "{vehicle_id}"},
     "PasswordChange": {"current_password": "not this one", "new_password": "some other lantern"},
 }
-"""A body that is right in form, for each schema that a request has."""
+"""A body that is right in form, for each schema that a request has. `{name}` is an object's number, as in a path."""
 _CALLER = Caller("192.0.2.1", "test")
 # What differs between two answers although nothing is told by it.
 _HEADERS_OF_THE_MOMENT = {"date"}
@@ -97,20 +107,25 @@ def _operation(document: Any, method: str, path: str, operation: Any, actions: A
     parameters = operation.get("parameters", [])
     required = [p["name"] for p in parameters if p["in"] == "query" and p.get("required")]
     assert set(required) <= QUERIES.keys(), f"{method} {path}: add a value to QUERIES"
-    body = None
-    if content := operation.get("requestBody", {}).get("content", {}).get("application/json"):
+    action, body = actions[method, path], None
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    if content and action is not Action.PUBLIC:
         name = content["schema"]["$ref"].rpartition("/")[2]
         assert name in BODIES, f"{method} {path}: add a body that is right in form to BODIES for {name}"
         body = BODIES[name]
-    names = tuple(re.findall(r"\{(\w+)\}", path))
-    return Operation(method, path, actions[method, path], names, {name: QUERIES[name] for name in required}, body)
+    inside = [value for value in (body or {}).values() if value.startswith("{")]
+    names = dict.fromkeys(re.findall(r"\{(\w+)\}", "".join([path, *inside])))
+    return Operation(method, path, action, tuple(names), {name: QUERIES[name] for name in required}, body)
 
 
 def call(http: httpx.Client, operation: Operation, objects: dict[str, str]) -> httpx.Response:
     unknown = set(operation.parameters) - objects.keys()
     assert not unknown, f"{operation}: add an object of each tenant under {unknown} to TwoTenants.objects"
     path = operation.path.format(**objects)
-    return http.request(operation.method, PREFIX + path, params=operation.query, json=operation.body)
+    body = operation.body and {
+        name: int(objects[value[1:-1]]) if value.startswith("{") else value for name, value in operation.body.items()
+    }
+    return http.request(operation.method, PREFIX + path, params=operation.query, json=body)
 
 
 def missing(value: str) -> str:
@@ -192,7 +207,7 @@ def test_a_role_does_what_the_table_says_and_no_more(
 def test_an_object_of_another_tenant_is_as_one_that_is_not_there(
     world: TwoTenants, operations: list[Operation]
 ) -> None:
-    """Also where only a part of the address is foreign: our vehicle, their pull."""
+    """Also where only a part is foreign: our vehicle and their pull, our device and, in the body, their vehicle."""
     ours, theirs = world.objects[OURS], world.objects[THEIRS]
     seen = 0
     with world.client(OURS, Role.OWNER) as http:
