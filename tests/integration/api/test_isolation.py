@@ -36,6 +36,7 @@ PUBLIC = {
     ("POST", "/auth/log-out"),
     ("POST", "/auth/invitations/look"),
     ("POST", "/auth/invitations/accept"),
+    # A device has no log-in: it comes with a claim code, or with the proof of its key.
     ("GET", "/enrolments/authority"),
     ("POST", "/enrolments/challenges"),
     ("POST", "/enrolments"),
