@@ -96,7 +96,7 @@ def _blanked(request: str, answer: str) -> str:
 
     def blank(line: str) -> str:
         digits = re.sub(r"[ ]", "", line)
-        if line.startswith(request) or not re.fullmatch(r"[0-9A-Fa-f]+", digits):
+        if digits.startswith(request) or not re.fullmatch(r"[0-9A-Fa-f]+", digits):
             return line
         head = _HEAD_DIGITS - 3 * (len(digits) % 2)  # an address of 11 bits has three digits
         places = [at for at, digit in enumerate(line) if digit != " "][head:]
@@ -162,7 +162,9 @@ def redacted_bus(lines: Iterable[Line], hidden: Hidden) -> list[Line]:
             answer.append(at)
         elif line.dir in ("tx", "open", "end"):
             finish()
-            request = re.sub(r"[\s\x00]", "", line.data).upper() if line.dir == "tx" else ""
+            asked = re.sub(r"[\s\x00]", "", line.data).upper() if line.dir == "tx" else ""
+            if line.dir != "tx" or asked not in ("", "ATI"):  # after those a late answer to what was asked before comes
+                request = asked
             if match := re.fullmatch(r"AT[ST]PA?([1-9A-C])", request):
                 digit = match[1]
         if line.dir not in ("rx", "tx"):

@@ -12,13 +12,13 @@ import pytest
 from edge.replay.check import check
 from edge.replay.player import load, play
 from edge.replay.redaction import Redaction, redact
-from edge.replay.secrets import Hidden, vin_in_place_of
+from edge.replay.secrets import Hidden, redacted_bus, vin_in_place_of
 from edge.replay.virtual_loop import VirtualLoop
 from edge.replay.whereabouts import Moved
 from edge.sensors.obd.answer import Bus, messages
 from edge.sensors.obd.config import ObdConfig
 from edge.sensors.obd.decode import vin_text
-from edge.sensors.recording import EventLine, GpsLine, Row, read_recording
+from edge.sensors.recording import BusLine, EventLine, GpsLine, Row, read_recording
 from sync_protocol.errors import Conflict
 from sync_protocol.signals import catalogue
 from tests.support.elm_fakes import iso_tp, older_lines
@@ -70,6 +70,26 @@ def test_what_is_left_of_a_number_in_a_damaged_answer_goes_too() -> None:
             assert len(changed) == len(text)
             for at in range(17 - 4):
                 assert VIN[at : at + 5].encode().hex().upper() not in changed
+
+
+@pytest.mark.parametrize("hidden", [Hidden({VIN: OTHER}), Hidden({})])
+def test_what_is_left_of_a_number_in_a_late_answer_goes_too(hidden: Hidden) -> None:
+    frames = iso_tp(0x7E8, b"\x49\x02\x01" + VIN.encode())
+    late = (
+        ("tx", "0 9  02\r"),
+        ("rx", "0 9  02\r"),
+        ("silent", ""),
+        ("tx", " "),
+        ("tx", "A T I\r"),
+        ("rx", frames[1] + "\r>"),
+    )
+    lines = [BusLine(t, way, data) for t, (way, data) in enumerate((*late, ("rx", "A T I\rELM327 v1.5\r\r>")))]
+    changed = [line.data for line in redacted_bus(lines, hidden) if isinstance(line, BusLine)]
+    assert changed[:5] == [line.data for line in lines[:5]]
+    assert changed[6] == lines[6].data
+    assert len(changed[5]) == len(lines[5].data)
+    for at in range(17 - 4):
+        assert VIN[at : at + 5].encode().hex().upper() not in changed[5]
 
 
 def test_a_move_keeps_distances() -> None:
