@@ -48,25 +48,25 @@ class _Bounded:
     line: Line
 
     def open(self) -> None:
-        super().open()  # type: ignore[misc]
+        super().open()  # type: ignore[misc]  # pyserial's, which comes next
         self.line.has_opened = True
 
     def write(self, data: bytes) -> Any:
         self.line.written(bytes(data))
-        return super().write(data)  # type: ignore[misc]
+        return super().write(data)  # type: ignore[misc]  # pyserial's, which comes next
 
     def read(self, size: int = 1) -> bytes:
         while True:
             self.line.check()
-            if data := super().read(size):  # type: ignore[misc]
+            if data := super().read(size):  # type: ignore[misc]  # pyserial's, which comes next
                 return bytes(data)
 
 
-class _Device(_Bounded, serial.Serial):  # type: ignore[misc]
+class _Device(_Bounded, serial.Serial):  # type: ignore[misc]  # pyserial has no types
     pass
 
 
-class _Socket(_Bounded, protocol_socket.Serial):  # type: ignore[misc]
+class _Socket(_Bounded, protocol_socket.Serial):  # type: ignore[misc]  # pyserial has no types
     pass
 
 

@@ -17,7 +17,7 @@ LEFT_OUT: Mapping[int, str] = {
     0x41: "monitors by name, not as bits",
     0x44: "rounded resolution",
 }
-_UNITS = {
+UNITS = {  # by python-OBD's name of each
     "percent": "percent",
     "degree_Celsius": "celsius",
     "kilopascal": "kPa",
@@ -78,5 +78,5 @@ def _signal_of(pid: int, value: Any) -> Signal | None:
     """Of several signals of one PID it gives the one in this unit."""
     if not hasattr(value, "magnitude"):
         return None
-    unit = _UNITS.get(str(value.units), str(value.units))
+    unit = UNITS.get(str(value.units), str(value.units))
     return next((signal for signal in catalogue().by_pid[pid] if signal.unit == unit), None)

@@ -14,32 +14,13 @@ import pytest
 
 from edge.sensors.obd.answer import Bus, messages
 from edge.sensors.obd.decode import raw_values
+from edge.sensors.python_obd.values import UNITS
 from sync_protocol.signals import catalogue
 from tests.support.real_data import require_data
 
 PAGE = Path(__file__).parents[5] / "docs" / "obd-oracle.md"
 DRAWS = 60
 TOLERANCE = {"rel": 1e-9, "abs": 1e-9}
-
-# By python-OBD's unit; of several signals of one PID it gives the one in this unit.
-UNITS = {
-    "percent": "percent",
-    "degree_Celsius": "celsius",
-    "kilopascal": "kPa",
-    "volt": "V",
-    "ratio": "ratio",
-    "revolutions_per_minute": "rpm",
-    "kilometer_per_hour": "km/h",
-    "degree": "degrees",
-    "second": "s",
-    "gps": "g/s",
-    "kilometer": "km",
-    "pascal": "Pa",
-    "minute": "min",
-    "milliampere": "mA",
-    "lph": "l/h",
-    "count": "",
-}
 
 # PIDs whose answers differ, by the reason. Every one must differ, and no other may.
 DIFFERENT: Mapping[str, tuple[int, ...]] = {
@@ -107,6 +88,7 @@ def agreement(decode: Callable[[int, bytes], Any], pid: int, data: bytes) -> boo
         return BY_HAND[pid](theirs).items() <= named.items()
     if not hasattr(theirs, "magnitude"):
         return None
+    # Of several signals of one PID it gives the one in this unit.
     unit = UNITS.get(str(theirs.units), str(theirs.units))
     signals = [s for s in catalogue().by_pid[pid] if s.unit == unit and s.id in ours]
     if len(signals) != 1:
@@ -144,7 +126,8 @@ def test_what_is_called_rounded_is_rounded_and_no_more(decode: Callable[[int, by
     for pid in DIFFERENT["rounded resolution"]:
         for data in answers(pid, chance):
             theirs = decode(pid, data)
-            unit = UNITS.get(str(theirs.units), str(theirs.units))
+            # Of several signals of one PID it gives the one in this unit.
+    unit = UNITS.get(str(theirs.units), str(theirs.units))
             signal = next(s for s in catalogue().by_pid[pid] if s.unit == unit)
             ours = signal.value(raw_values({pid: data}, [signal])[signal.id])
             assert ours == pytest.approx(float(theirs.magnitude), rel=1e-3, abs=5e-3), (pid, data.hex())
