@@ -88,29 +88,6 @@ def test_the_same_values_as_ours(tmp_path: Path, kind: str) -> None:
     with_rig(tmp_path, kind, work)
 
 
-def test_a_parked_vehicle_is_left_alone_and_found_again(tmp_path: Path) -> None:
-    with_fake(tmp_path, parked_and_started)
-
-
-async def parked_and_started(elm: FakeElm) -> None:
-    patience = {"quiet_after_s": 1.0, "probe_spacing_s": 0.5, "voltage_period_s": 0.2}
-    sensor = PythonObdSensor(config(elm.link, **patience), boot_ms)
-    async with running(sensor) as sink:
-        await until(lambda: sink.last(ID["speed_kmh"]) == 50, 30)
-        elm.ecus[0x7E8].pids.update({0x0C: b"\0\0", 0x0D: b"\0"})
-        elm.voltage = "12.6V"
-        await until(lambda: sink.of("obd_lost"), 20)
-        assert sink.of("obd_lost") == [{"reason": "ignition_off"}]
-        asked, rows = len(elm.asked("01")), len(sink.rows)
-        await until(lambda: len(sink.rows) >= rows + 4)  # the voltage
-        assert len(elm.asked("01")) == asked
-        assert sensor.state().link == "closed"
-        elm.ecus[0x7E8].pids.update({0x0C: b"\x1f\x40", 0x0D: b"\x1e"})
-        elm.voltage = "14.1V"
-        await until(lambda: sink.last(ID["speed_kmh"]) == 30, 30)
-        await until(lambda: sensor.state().link == "open")
-
-
 class EchoingElm(FakeElm):
     """Heeds ATE0, which python-OBD insists on."""
 
@@ -131,29 +108,6 @@ def with_fake(folder: Path, work: Callable[[FakeElm], Awaitable[None]]) -> None:
         asyncio.run(bounded())
     finally:
         elm.close()
-
-
-def test_wrong_answers_are_no_values(tmp_path: Path) -> None:
-    wrong = {
-        "010C": b"7E8037F0112AAAAAAAA\r\r>",  # a refusal: 1152 rpm to python-OBD
-        "0105": b"7E804410D1234AAAAAA\r\r>",  # another PID
-        "010F": b"7E802410FAAAAAAAAAA\r\r>",  # truncated: -40 degrees to it
-        "0104": b"NO DATA\r\r>",
-    }
-
-    async def work(elm: FakeElm) -> None:
-        elm.override = lambda command: wrong.get(command)
-        sensor = PythonObdSensor(config(elm.link), boot_ms)
-        async with running(sensor) as sink:
-            await until(lambda: sink.last(ID["speed_kmh"]) == 50, 30)
-            bad = {ID[name] for name in ("engine_rpm", "coolant_c", "intake_air_c", "engine_load_pct")}
-            await until(lambda: bad <= {i for ids, _, _ in sink.marks for i in ids})
-            assert not bad & newest(sink).keys()
-            kinds = {i: kind for ids, _, kind in sink.marks for i in ids}
-            assert kinds[ID["engine_load_pct"]] == "no_data"
-            assert kinds[ID["coolant_c"]] == kinds[ID["intake_air_c"]] == "invalid"
-
-    with_fake(tmp_path, work)
 
 
 def test_a_mute_adapter_never_stops_the_loop_and_a_new_plug_is_found(tmp_path: Path) -> None:
