@@ -126,8 +126,7 @@ def test_what_is_called_rounded_is_rounded_and_no_more(decode: Callable[[int, by
     for pid in DIFFERENT["rounded resolution"]:
         for data in answers(pid, chance):
             theirs = decode(pid, data)
-            # Of several signals of one PID it gives the one in this unit.
-    unit = UNITS.get(str(theirs.units), str(theirs.units))
+            unit = UNITS.get(str(theirs.units), str(theirs.units))
             signal = next(s for s in catalogue().by_pid[pid] if s.unit == unit)
             ours = signal.value(raw_values({pid: data}, [signal])[signal.id])
             assert ours == pytest.approx(float(theirs.magnitude), rel=1e-3, abs=5e-3), (pid, data.hex())
