@@ -143,6 +143,7 @@ class FleetRegistry:
         with self._lock:
             name = self._free_name(tenant, wish)
             before = None if vehicle_id is None else self._sitting.get(vehicle_id)
+            left_at = now if before is None else self._after_last_change(before, now)
 
             def write(session: Session) -> tuple[int, int]:
                 device = Device(tenant_id=tenant_id, name=name, created=now)
@@ -152,7 +153,7 @@ class FleetRegistry:
                 seat = vehicle_id if vehicle is None else vehicle.id
                 assert seat is not None
                 if before is not None:
-                    left = Assignment(tenant_id=tenant_id, device_id=before, vehicle_id=None, valid_from=now)
+                    left = Assignment(tenant_id=tenant_id, device_id=before, vehicle_id=None, valid_from=left_at)
                     session.add(left)
                 # It has sat nowhere else, so whatever it has measured it measured here.
                 session.add(Assignment(tenant_id=tenant_id, device_id=device.id, vehicle_id=seat, valid_from=ALWAYS))
@@ -162,7 +163,7 @@ class FleetRegistry:
             device_id, seat = self._db.write_sync(write)
             self._vehicles[seat] = tenant_id
             if before is not None:
-                self._seat(before, now, None)
+                self._seat(before, left_at, None)
             self._seat(device_id, ALWAYS, seat)
             ref = DeviceRef(device_id, tenant_id, tenant, name)
             self._remember(ref)
@@ -174,18 +175,23 @@ class FleetRegistry:
         ref = self._by_id[device_id]
         with self._lock:
             is_seated = self._seats[device_id][1][-1] is not None
+            left_at = self._after_last_change(device_id, now)
 
             def write(session: Session) -> None:
                 session.execute(update(Device).where(Device.id == device_id).values(removed=now))
                 if is_seated:
-                    left = Assignment(tenant_id=ref.tenant_id, device_id=device_id, vehicle_id=None, valid_from=now)
+                    left = Assignment(tenant_id=ref.tenant_id, device_id=device_id, vehicle_id=None, valid_from=left_at)
                     session.add(left)
 
             self._db.write_sync(write)
             self._removed.add(device_id)
             if is_seated:
-                self._seat(device_id, now, None)
+                self._seat(device_id, left_at, None)
         log.info("device_removed", device=ref.name, device_id=device_id)
+
+    def _after_last_change(self, device_id: int, now: datetime) -> datetime:
+        """Now, or just after the device's last change of vehicle where the clock has gone back behind it."""
+        return max(now, ALWAYS + timedelta(microseconds=self._seats[device_id][0][-1] + 1))
 
     def _free_name(self, tenant: str, wish: str) -> str:
         """A name that no device of the tenant has or had."""
