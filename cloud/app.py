@@ -60,6 +60,7 @@ from cloud.ops import health
 from cloud.ops.control import SOCKET, ClaimOrder, Control, Status, control_app
 from cloud.ops.health import Probes
 from cloud.ops.metrics import Gauge, StageCollector, StageCount
+from cloud.ops.people import PeopleAdmin
 from cloud.telemetry.derive_reader import DeriveReader
 from cloud.telemetry.ledger_view import load_ledger
 from cloud.telemetry.spans import keep_rolling
@@ -99,13 +100,13 @@ class Cloud:
         self.registry = FleetRegistry(self.db, config.registry, is_demo=config.demo)
         self.store = TelemetryStore(config.data_dir / "telemetry.duckdb", config.telemetry)
         self.writer = TelemetryWriter(self.store, self.registry)
-        ring = load_identity(config)
+        self._ring = ring = load_identity(config)
         self.enrolling = Enrolling(
             config.enrolment,
             self.db,
             self.registry,
             ring,
-            api_url=lambda: config.enrolment.api_url or outside_url(ring, self.url),
+            api_url=self.outside_url,
             nats_urls=lambda: tuple(config.enrolment.nats_urls) or (outside_url(ring, self.broker.url),),
             clock=lambda: datetime.now(UTC),
         )
@@ -145,7 +146,7 @@ class Cloud:
         migrate.upgrade(self.db.engine)
         self.registry.load()
         demo = self.config.registry.tenant if self.config.demo else None
-        self.people = self.identity.open(self.config.data_dir, demo, lambda: self.url)
+        self.people = self.identity.open(self.config.data_dir, demo, self.outside_url)
         self.store.open()
 
     def open(self) -> None:
@@ -197,7 +198,8 @@ class Cloud:
         tls = server_files(self.config)
         self.url = api_url(self.config, tcp.getsockname()[1])
         async with self.stages() as group:
-            control = Listener(control_app(self._control()), bind_unix(self.config.data_dir / SOCKET))
+            answers = control_app(self._control(), self.people_admin())
+            control = Listener(answers, bind_unix(self.config.data_dir / SOCKET))
             guard = Guard(WebApp(self.api()), HttpMetrics(self.metrics), known_hosts(self.config))
             web = Listener(guard, tcp, tls)
             await control.start()
@@ -210,6 +212,14 @@ class Cloud:
             await web.stop()
             await control.stop()
         log.info("service_stopped")
+
+    def outside_url(self) -> str:
+        """Where devices and people reach the API."""
+        return self.config.enrolment.api_url or outside_url(self._ring, self.url)
+
+    def people_admin(self) -> PeopleAdmin:
+        """Tenants and users, for the command line."""
+        return PeopleAdmin(self.people, self.registry)
 
     def api(self) -> Litestar:
         """The HTTP application: what a route holds is narrowed to the caller's tenant here."""

@@ -45,6 +45,8 @@ _ELSEWHERE = {
     "init": "cloud.commands.identity",
     "certificate": "cloud.commands.identity",
     "claim": "cloud.commands.claims",
+    "tenant": "cloud.commands.people",
+    "user": "cloud.commands.people",
 }
 """Commands in modules of their own, where they have the same name."""
 

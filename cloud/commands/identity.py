@@ -45,7 +45,7 @@ def init(settings: "Settings", hosts: Sequence[str]) -> None:
     out.print(f"Fingerprint of its authority:\n{keyring.load(folder).authority_sha256}")
     out.print(_certificate_line(folder))
     out.print(_kept_table())
-    out.print("Next: milepost-cloud serve")
+    out.print("Next: milepost-cloud tenant add NAME, user add EMAIL --tenant NAME, serve")
 
 
 @click.command()

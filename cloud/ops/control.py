@@ -14,7 +14,9 @@ import msgspec
 
 from cloud.enrolment.payloads import NewClaims
 from cloud.http.problem import Problem, problem_response
+from cloud.ops import people
 from cloud.ops.health import Readiness
+from cloud.ops.people import PeopleAdmin
 from sync_protocol.errors import MilepostError, Rejected, Unavailable
 
 SOCKET = "control.sock"
@@ -119,11 +121,14 @@ async def make_claims(control: NamedDependency[Control], data: JSONBody[ClaimOrd
     return await control.make_claims(data)
 
 
-def control_app(control: Control) -> Litestar:
+def control_app(control: Control, people_admin: PeopleAdmin) -> Litestar:
     """The application behind the socket."""
     return Litestar(
-        [get_status, list_quarantine, replay_quarantine, verify, make_claims],
-        dependencies={"control": Provide(lambda: control, sync_to_thread=False)},
+        [get_status, list_quarantine, replay_quarantine, verify, make_claims, *people.ROUTES],
+        dependencies={
+            "control": Provide(lambda: control, sync_to_thread=False),
+            "people_admin": Provide(lambda: people_admin, sync_to_thread=False),
+        },
         exception_handlers={
             MilepostError: problem_response,
             HTTPException: problem_response,

@@ -100,10 +100,10 @@ class CloudProcess:
             self._process.kill()
             self._process.wait()
 
-    def command(self, *arguments: str) -> Result:
+    def command(self, *arguments: str, typed: str | None = None) -> Result:
         """Run `milepost-cloud` with these arguments against the same data directory, in this process."""
         inherited = {name: None for name in os.environ if name.startswith("MILEPOST")}
-        return CliRunner().invoke(main, arguments, env={**inherited, **self.environment})
+        return CliRunner().invoke(main, arguments, input=typed, env={**inherited, **self.environment})
 
 
 def eventually(check: Any, what: str, patience_s: float = 30.0) -> Any:

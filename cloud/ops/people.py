@@ -1,0 +1,145 @@
+"""Tenants and users, as the command line of the service's own machine makes and lists them."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+import msgspec
+
+from cloud.identity.policy import Role
+from cloud.identity.routes import People
+from sync_protocol.errors import NotFound
+
+
+class TenantView(msgspec.Struct, frozen=True):
+    """A company."""
+
+    id: int
+    name: str
+
+
+class TenantOrder(msgspec.Struct, frozen=True):
+    """A new company: its name is the word in NATS subjects, for ever."""
+
+    name: str
+
+
+class UserOrder(msgspec.Struct, frozen=True):
+    """A person for a tenant: with a password, or without one invited by a link."""
+
+    email: str
+    tenant: str
+    role: Role
+    name: str = ""
+    password: str | None = None
+
+
+class UserMade(msgspec.Struct, frozen=True):
+    """`link` is what to send to somebody who is invited."""
+
+    email: str
+    tenant: str
+    role: Role
+    link: str | None = None
+
+
+class UserView(msgspec.Struct, frozen=True):
+    """A user in one tenant."""
+
+    id: int
+    email: str
+    name: str
+    tenant: str
+    role: Role
+    is_disabled: bool
+
+
+class Switch(msgspec.Struct, frozen=True):
+    """Shut a user out, or let them in again."""
+
+    email: str
+    is_disabled: bool
+
+
+class TenantBook(Protocol):
+    """What the fleet's registry does with tenants."""
+
+    def tenants(self) -> Mapping[str, int]:
+        """All tenants: {name: id}."""
+
+    def add_tenant(self, name: str) -> int:
+        """A new tenant."""
+
+
+class PeopleAdmin(NamedTuple):
+    """Administration of tenants and users, behind the control socket and the command line."""
+
+    people: People
+    book: TenantBook
+
+    async def add_tenant(self, order: TenantOrder) -> TenantView:
+        """A new tenant. `Conflict` when the name is taken."""
+        return TenantView(self.book.add_tenant(order.name), order.name)
+
+    async def tenants(self) -> list[TenantView]:
+        """All tenants by name."""
+        return [TenantView(number, name) for name, number in sorted(self.book.tenants().items())]
+
+    async def add_user(self, order: UserOrder) -> UserMade:
+        """A user or an invitation. `NotFound` for a tenant that is not there."""
+        tenant_id = self.book.tenants().get(order.tenant)
+        if tenant_id is None:
+            raise NotFound(f"There is no tenant {order.tenant!r}: milepost-cloud tenant add {order.tenant}")
+        if order.password is None:
+            row, token = await self.people.invitations.make(tenant_id, order.email, order.role)
+            return UserMade(row.email, order.tenant, order.role, self.people.link("invitation", token))
+        await self.people.accounts.add(order.email, order.name, tenant_id, order.role, order.password)
+        return UserMade(order.email, order.tenant, order.role)
+
+    async def users(self) -> list[UserView]:
+        """All users with each of their tenants, by e-mail address."""
+        names = {number: name for name, number in self.book.tenants().items()}
+        return [
+            UserView(one.id, one.email, one.name, names[one.tenant_id], one.role, one.disabled is not None)
+            for one in await self.people.accounts.all()
+        ]
+
+    async def switch(self, order: Switch) -> None:
+        """Shut a user out, ending every session, or let them in again."""
+        await self.people.accounts.disable(order.email, is_disabled=order.is_disabled)
+
+
+@post("/tenants")
+async def add_tenant(people_admin: NamedDependency[PeopleAdmin], data: JSONBody[TenantOrder]) -> TenantView:
+    """A new tenant."""
+    return await people_admin.add_tenant(data)
+
+
+@get("/tenants")
+async def list_tenants(people_admin: NamedDependency[PeopleAdmin]) -> list[TenantView]:
+    """All tenants."""
+    return await people_admin.tenants()
+
+
+@post("/users")
+async def add_user(people_admin: NamedDependency[PeopleAdmin], data: JSONBody[UserOrder]) -> UserMade:
+    """A user or an invitation."""
+    return await people_admin.add_user(data)
+
+
+@get("/users")
+async def list_users(people_admin: NamedDependency[PeopleAdmin]) -> list[UserView]:
+    """All users."""
+    return await people_admin.users()
+
+
+@post("/users/switch", status_code=200)
+async def switch_user(people_admin: NamedDependency[PeopleAdmin], data: JSONBody[Switch]) -> Switch:
+    """Shut a user out, or let them in again."""
+    await people_admin.switch(data)
+    return data
+
+
+ROUTES = [add_tenant, list_tenants, add_user, list_users, switch_user]
