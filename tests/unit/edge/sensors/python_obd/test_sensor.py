@@ -48,8 +48,7 @@ def test_wrong_answers_are_no_values(elm: FakeElm) -> None:
             bad = {ID[name] for name in ("engine_rpm", "coolant_c", "intake_air_c", "engine_load_pct")}
             await until(lambda: sink.last(ID["speed_kmh"]) == 50)
             await until(lambda: bad <= {i for ids, _, _ in sink.marks for i in ids})
-            await until(lambda: sink.last(ID["module_v"]) == 14_100)
-            assert sink.last(ID["battery_v"]) == 141
+            await until(lambda: sink.last(ID["module_v"]) == 14_100 and sink.last(ID["battery_v"]) == 141)
             assert not bad & {i for _, _, values in sink.rows for i in values}
             kinds = {i: kind for ids, _, kind in sink.marks for i in ids}
             assert kinds[ID["engine_load_pct"]] == "no_data"
