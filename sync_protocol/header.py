@@ -8,6 +8,8 @@ import msgspec
 from sync_protocol.errors import Rejected, Unavailable
 
 MAGIC = b"\xd4M"
+SHORT_MAGIC = b"\xd4S"
+"""Of a frame in its short form; see `short`."""
 VERSION = 1
 STORED, ZSTD = 0, 1
 """Codings of the body: as it is, zstd without dictionary; 1 + n is zstd with dictionary n."""
@@ -19,7 +21,8 @@ MAX_BODY_BYTES = 65_535
 _LAYOUT = struct.Struct("<2sBB16sIHHIIHBHI")
 _CRC = struct.Struct("<I")
 HEADER_BYTES = _LAYOUT.size + _CRC.size
-_SAMPLES, _SAMPLES_AT = struct.Struct("<H"), struct.calcsize("<2sBB16sIHHII")
+_SAMPLES = struct.Struct("<H")
+_SAMPLES_AT = {MAGIC: struct.calcsize("<2sBB16sIHHII"), SHORT_MAGIC: struct.calcsize("<2sBBIHIH")}
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -92,8 +95,9 @@ def is_frame(data: bytes) -> bool:
 
 
 def sample_count(data: bytes) -> int:
-    """How many samples a frame says it holds, unchecked; 0 for what is no frame."""
-    return int(_SAMPLES.unpack_from(data, _SAMPLES_AT)[0]) if is_frame(data) and len(data) >= HEADER_BYTES else 0
+    """How many samples a frame, whole or short, says it holds, unchecked; 0 for what is no frame."""
+    at = _SAMPLES_AT.get(data[:2], len(data))
+    return int(_SAMPLES.unpack_from(data, at)[0]) if at + _SAMPLES.size <= len(data) else 0
 
 
 def frame_crc(data: bytes) -> int:

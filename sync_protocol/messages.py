@@ -103,6 +103,8 @@ class HelloAnswer(msgspec.Struct, frozen=True, array_like=True, tag="hello_answe
     utc_ms: int
     streams: tuple[StreamAnswer, ...]
     protocol_version: int = PROTOCOL_VERSION
+    reads_short: bool = False
+    """Frames of these streams may come in their short form."""
 
 
 class Ack(msgspec.Struct, frozen=True, array_like=True, tag="ack"):

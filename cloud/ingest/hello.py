@@ -72,4 +72,4 @@ def answer_hello(book: Book, device: DeviceRef, hello: Hello, utc_ms: int) -> He
         answers.append(
             StreamAnswer(state.stream_id, ledger.stored.pairs(), ledger.quarantined.pairs(), forked, ledger.lost_gaps())
         )
-    return HelloAnswer(utc_ms, tuple(answers))
+    return HelloAnswer(utc_ms, tuple(answers), reads_short=True)

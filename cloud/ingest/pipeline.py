@@ -25,10 +25,12 @@ from sync_protocol.codec import Chunk, Header, decode_chunk
 from sync_protocol.errors import Invalid, Rejected, Unavailable
 from sync_protocol.header import is_frame
 from sync_protocol.messages import Meta, is_hello
+from sync_protocol.short import is_short, restore
 
 __all__ = ["Committing", "Message", "Pipeline", "TelemetryWriter"]
 
 _CHUNK_FRAMES = 200
+_STREAMS_TRIED = 8
 
 
 class Window:
@@ -128,18 +130,24 @@ class Pipeline:
         window.devices = [self._device(message.subject) for message in window.messages]
 
     def unpack(self, window: Window) -> None:
-        """Bundles to their frames: each goes on as if it had come alone. A bundle that cannot be opened stays whole."""
-        if not any(is_bundle(message.data) for message in window.messages):
+        """Bundles and short forms to their frames: each goes on as if it had come alone and whole.
+
+        What cannot be opened stays as it is.
+        """
+        if not any(is_bundle(message.data) or is_short(message.data) for message in window.messages):
             return
         messages: list[Message] = []
         devices: list[DeviceRef | None] = []
         for message, device in zip(window.messages, window.devices, strict=True):
             frames = [message.data]
-            if device is not None and is_bundle(message.data):
-                try:
+            try:
+                if device is not None and is_bundle(message.data):
                     frames = unpack(message.data)
-                except (Rejected, Unavailable) as err:
-                    window.errors[len(messages)] = err
+                elif device is not None and is_short(message.data):
+                    newest = reversed(self.book.of_device(device.id)[-_STREAMS_TRIED:])
+                    frames = [restore(message.data, (entry.stream_id for entry in newest))]
+            except (Rejected, Unavailable) as err:
+                window.errors[len(messages)] = err
             messages += [message._replace(data=frame) for frame in frames]
             devices += [device] * len(frames)
         self._count(len(messages) - len(window.messages))

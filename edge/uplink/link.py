@@ -15,7 +15,7 @@ from edge.uplink.tcp_info import queued_bytes
 from edge.uplink.tls import KnownTime, tls_context
 from sync_protocol.errors import ConfigError, Denied, Unavailable
 
-_PING_S = 120  # an idle link only: what is sent is watched by the kernel
+_PING_S = 86_400  # nats-py pings a busy link too, which costs more than 6 kB an hour; the uplink checks a quiet one
 _CLOSE_S = 2
 _PENDING_BYTES = 4 << 20
 

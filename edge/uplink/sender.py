@@ -5,7 +5,7 @@ event never waits, and takes along what does. A backlog travels in bundles every
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from edge.clock import Clock
 from edge.health import Counters
@@ -17,6 +17,7 @@ from edge.uplink.traffic import Kind
 from edge.uplink.window import Window
 from sync_protocol.bundle import pack
 from sync_protocol.header import read_header
+from sync_protocol.short import shorten
 
 _LIVE_MS = 60_000
 _SLACK_MS = 500  # a frame that is committed this short before the bundle is due does not wait for the next one
@@ -49,6 +50,7 @@ class Sender:
         self._pulls = pulls
         self._is_watched = is_watched
         self._wanted: frozenset[FrameKey] = frozenset()
+        self._short_streams: frozenset[bytes] = frozenset()
         self._filled_ms: int | None = None
         self._is_behind = False
         self.frames = 0
@@ -56,8 +58,13 @@ class Sender:
         self.bytes_up = 0
 
     def begin(self) -> None:
-        """A new connection: what waits goes at once."""
+        """A new connection: what waits goes at once, and whole until the cloud says that it need not."""
         self._filled_ms = None
+        self._short_streams = frozenset()
+
+    def shorten(self, streams: Iterable[bytes]) -> None:
+        """The cloud takes frames of these streams in their short form."""
+        self._short_streams = frozenset(streams)
 
     async def fill(self, link: Link, *, is_pressing: bool) -> int:
         """Send one message's worth, within the window; events and the newest come first each time.
@@ -125,7 +132,7 @@ class Sender:
 
     async def _send(self, link: Link, parcel: list[ToSend]) -> None:
         parcel = sorted(parcel, key=_key)
-        data = parcel[0].body
+        data = self._alone(parcel[0])
         if len(parcel) > 1 or self._policy.bundle_s:
             packed = await asyncio.to_thread(pack, [frame.body for frame in parcel])
             data = packed if len(parcel) > 1 or len(packed) < len(data) else data
@@ -143,6 +150,12 @@ class Sender:
                 self._counters.received += 1
             else:
                 self.again += 1
+
+    def _alone(self, frame: ToSend) -> bytes:
+        """Short if the cloud can read it; whole when it did not arrive or is asked for: the cloud may have lost all."""
+        key = _key(frame)
+        may_be_short = frame.stream_id in self._short_streams and key not in self._wanted
+        return (shorten(frame.body) if may_be_short and not self._window.tries(key) else None) or frame.body
 
     def _kind(self, frame: ToSend, is_first: bool) -> Kind:
         if not is_first:

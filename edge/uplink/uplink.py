@@ -34,6 +34,7 @@ _IDLE_S = 1.0
 _CLOGGED_S = 0.02
 _MOST_UNSENT_BYTES = 32_768  # what a new frame may find before it on its way out
 _CHECK_S = 5.0
+_QUIET_S = 120.0  # what is sent is watched by the kernel: only a link without any is asked for a sign of life
 _STEADY_S = 30.0
 _CROWD_FRAMES = 12  # twice as many as the cloud waits for before it acknowledges
 
@@ -97,6 +98,7 @@ class Uplink:
         self._last_ack_ms = 0
         self._last_answer_ms = 0
         self._last_hello_ms = 0
+        self._last_sign_ms = 0
         self._is_asking = False
         self._hello_bytes = 0
         self._bytes_down = 0
@@ -204,6 +206,11 @@ class Uplink:
             if is_late or (self._is_asking and not sent and not is_clogged):
                 self._is_asking = False
                 await self._say_hello(link)
+            if sent:
+                self._last_sign_ms = now_ms
+            elif now_ms - self._last_sign_ms >= 1000 * _QUIET_S:
+                await link.check(self._config.unacked_s)
+                self._last_sign_ms = now_ms
             if not sent:
                 await (asyncio.sleep(_CLOGGED_S) if is_clogged else self._sleep_until_woken())
 
@@ -229,7 +236,7 @@ class Uplink:
         utc_ms, source = self._vehicle.utc(now_ms)
         hello = Hello(self._version, self._boot, now_ms, streams, utc_ms, source, vin=self._vin())
         self._asked.append(_Asked(now_ms, streams))
-        self._last_hello_ms = now_ms
+        self._last_hello_ms = self._last_sign_ms = now_ms
         data = encode_hello(hello)
         await link.publish(data)
         self._hello_bytes += len(data)
@@ -294,6 +301,7 @@ class Uplink:
             if self._pulls is not None:
                 self._pulls.acknowledged(stream.stream_id, arrived)
         self._window.not_arrived(asked.at_ms)
+        self._sender.shorten(stream.stream_id for stream in answer.streams if answer.reads_short)
         self._vehicle.cloud_time(now_ms, answer.utc_ms, max(1, now_ms - asked.at_ms))
         self._backoff.reset()
         self._answered.set()

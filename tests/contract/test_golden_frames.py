@@ -8,6 +8,7 @@ import pytest
 
 from sync_protocol.codec import decode, encode
 from sync_protocol.header import HEADER_BYTES, STORED, ZSTD
+from sync_protocol.short import restore, shorten
 from tests.support.golden import read_golden
 
 FRAMES = Path(__file__).parents[1] / "data" / "frames"
@@ -42,3 +43,13 @@ def test_the_worked_bytes_of_the_specification() -> None:
     golden, _ = read_golden(FRAMES / "v1" / "spec-example")
     body = encode(*golden[:3], golden.groups, golden.meta, compress=False)[HEADER_BYTES:]
     assert body.hex(" ") == line.group(1)
+
+
+def test_the_short_form_of_the_specification() -> None:
+    section = SPEC.read_text(encoding="utf-8").partition("### 3.7")[2]
+    line = re.search(r"^    ((?:[0-9a-f]{2} ?)+)$", section, re.MULTILINE)
+    assert line is not None
+    short = bytes.fromhex(line.group(1))
+    golden, whole = read_golden(FRAMES / "v1" / "spec-example")
+    assert restore(short, [golden.stream_id]) == whole
+    assert shorten(whole) == short

@@ -15,6 +15,7 @@ from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamCo
 from sync_protocol import subjects
 from sync_protocol.bundle import is_bundle, unpack
 from sync_protocol.codec import decode, frame_crc
+from sync_protocol.errors import Unavailable
 from sync_protocol.ledger import Ranges, StreamLedger
 from sync_protocol.messages import (
     Ack,
@@ -26,10 +27,11 @@ from sync_protocol.messages import (
     encode_down,
     is_hello,
 )
+from sync_protocol.short import is_short, restore
 
 
 class CloudDouble:
-    """What the cloud knows of one device. Knobs: `acks`, `answers` (off: it stays silent), `utc_ms`."""
+    """What the cloud knows of one device. Knobs: `acks`, `answers` (off: it stays silent), `reads_short`."""
 
     def __init__(self) -> None:
         self.frames: dict[tuple[bytes, int], bytes] = {}
@@ -39,8 +41,9 @@ class CloudDouble:
         self.order: list[tuple[bytes, int]] = []
         self.received = 0
         self.duplicates = 0
-        self.bundles = 0
+        self.bundles = self.shorts = 0
         self.acks = True
+        self.reads_short = True
         self.answers = True
         self.utc_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
@@ -49,6 +52,12 @@ class CloudDouble:
         if is_bundle(data):
             self.bundles += 1
             return [reply for frame in unpack(data) for reply in self.receive(frame)]
+        if is_short(data):
+            self.shorts += 1
+            try:
+                return self.receive(restore(data, self.ledgers))
+            except Unavailable:
+                return []
         if is_hello(data):
             hello = decode_hello(data)
             self.hellos.append(hello)
@@ -78,7 +87,7 @@ class CloudDouble:
             answers.append(
                 StreamAnswer(state.stream_id, ledger.stored.pairs(), forked=forked, gaps=tuple(ledger.reasons))
             )
-        return HelloAnswer(self.utc_ms(), tuple(answers))
+        return HelloAnswer(self.utc_ms(), tuple(answers), reads_short=self.reads_short)
 
     def restore(self, keep: Callable[[tuple[bytes, int]], bool]) -> None:
         """As if from a backup: only frames that `keep` says are still there."""

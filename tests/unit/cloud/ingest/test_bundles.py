@@ -9,6 +9,7 @@ from cloud.ingest.pipeline import Message
 from cloud.telemetry.quarantine import list_quarantined
 from sync_protocol.bundle import pack
 from sync_protocol.messages import Hello, encode_hello
+from sync_protocol.short import shorten
 from tests.support.fleet import LocalPlane
 from tests.support.frames import Drive
 
@@ -79,3 +80,21 @@ def test_a_bundle_that_cannot_be_opened_is_kept_whole_and_not_acknowledged(plane
 def test_a_strangers_bundle_is_not_opened(plane: LocalPlane) -> None:
     plane.pipeline.take([Message("f.demo.*", pack(some(1, 2)), 1)])
     assert plane.pipeline.counters.dropped == {"unknown_device": 1}
+
+
+def test_short_forms_are_stored_as_their_frames_and_one_of_a_strange_stream_waits(plane: LocalPlane) -> None:
+    shorts = {seq: short for seq, whole in FRAMES.items() if (short := shorten(whole)) is not None}
+    assert len(shorts) == len(FRAMES)
+    plane.feed([shorts[1]])
+    assert kinds(plane) == [("unavailable", None)], "its stream is not known yet: never acknowledged"
+    other = Drive(8, rows=4)
+    plane.feed(some(1))
+    plane.feed([other.frame(1)])  # the device's newest stream is another one now
+    done = plane.feed([shorts[2], FRAMES[3], shorts[4], shorten(other.frame(2)) or b"", shorts[2]])
+    assert done is not None
+    assert sorted((acked.stream_id == other.stream_id, acked.seq) for acked in done.acked) == [
+        (False, 2), (False, 2), (False, 3), (False, 4), (True, 2),
+    ]  # fmt: skip
+    assert plane.rows("SELECT body FROM frames WHERE seq = 4") == [(FRAMES[4],)]
+    counters = plane.pipeline.counters
+    assert (counters.duplicates, counters.stored, counters.waiting) == (1, 6, 0)

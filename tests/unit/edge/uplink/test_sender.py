@@ -20,8 +20,9 @@ from edge.uplink.sender import Sender
 from edge.uplink.traffic import Traffic
 from edge.uplink.window import Window
 from sync_protocol.bundle import is_bundle, unpack
-from sync_protocol.header import read_header
+from sync_protocol.header import is_frame, read_header
 from sync_protocol.messages import Command
+from sync_protocol.short import restore
 from tests.support.edge_fakes import IDENTITY, FakeClock, frame_maker
 
 
@@ -207,6 +208,31 @@ def test_a_backlog_goes_a_message_at_a_time_and_the_newest_before_each() -> None
             await on.commit(1, boot_ms=on.clock.now_ms)
             first, rest = await on.fill()
             assert (first, rest[0], len(rest)) == ([301], 128, 127)
+
+    asyncio.run(run())
+
+
+def test_a_frame_goes_short_once_the_cloud_reads_that_and_whole_when_it_did_not_arrive() -> None:
+    async def run() -> None:
+        async with scene("normal") as on:
+            await on.commit(1, boot_ms=990_000)
+            await on.sender.fill(on.wire, is_pressing=False)  # type: ignore[arg-type]  # it only publishes
+            (whole,) = on.wire.messages
+            assert is_frame(whole)
+            on.sender.shorten([on.outbox._outbox.active.stream_id])
+            await on.commit(1, boot_ms=990_000)
+            await on.sender.fill(on.wire, is_pressing=False)  # type: ignore[arg-type]  # it only publishes
+            short = on.wire.messages[-1]
+            stream_id, seq = on.outbox._outbox.active.stream_id, 2
+            assert (
+                restore(short, [bytes(16), stream_id]) == on.outbox._outbox._queued(on.outbox._outbox.active, seq).body
+            )
+            on.window.expire(on.clock.now_ms + 10**9)
+            on.wire.messages.clear()
+            assert await on.fill() == [[2], [1]], "whole"
+            on.sender.begin()
+            await on.commit(1, boot_ms=990_000)
+            assert await on.fill() == [[3]], "another connection, another cloud"
 
     asyncio.run(run())
 

@@ -33,7 +33,7 @@ class MemoryLink:
         self.loses = False
         self.is_dead = False
         self.is_closed = False
-        self.unsent = self.looks = 0
+        self.unsent = self.looks = self.checks = 0
 
     async def publish(self, data: bytes) -> None:
         if self.is_closed:
@@ -49,6 +49,7 @@ class MemoryLink:
         return data
 
     async def check(self, timeout_s: float) -> None:
+        self.checks += 1
         if self.is_dead:
             raise Unavailable("no sign of life")
 
@@ -319,6 +320,24 @@ def test_a_half_open_link_is_found_out_and_replaced() -> None:
             await bench.pass_s(21)
             await until(bench.all_acknowledged, 5, "acknowledgements")
             assert len(bench.links) == 2
+
+    asyncio.run(scene())
+
+
+def test_only_a_quiet_link_is_asked_for_a_sign_of_life() -> None:
+    async def scene() -> None:
+        async with running() as bench:
+            for _ in range(5):
+                await bench.commit(1)
+                await until(bench.all_acknowledged, 5, "acknowledgements")
+                await bench.pass_s(100)
+            (link,) = bench.links
+            assert link.checks == 0, "what is sent is sign enough"
+            await bench.pass_s(21)
+            await until(lambda: link.checks == 1, 5, "a question")
+            link.is_dead = True
+            await bench.pass_s(121)
+            await until(lambda: len(bench.links) == 2, 5, "another link")
 
     asyncio.run(scene())
 
