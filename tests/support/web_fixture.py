@@ -35,6 +35,7 @@ DEMO = {
     "session_id": "00" * 16,
 }
 PERSON = {"email": "mara@fleet.example", "name": "Mara Lind", "tenant": "north", "role": "manager", "is_demo": False}
+INVITED = {"tenant": "north", "email": "mara@fleet.example", "role": "manager", "is_known": False}
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
 SESSIONS = [
     {
@@ -231,12 +232,14 @@ class Fixture:
             ("POST", "/auth/refresh"): (200, token) if self.is_logged_in else NOT_LOGGED_IN,
             ("POST", "/auth/demo"): NOT_LOGGED_IN if self.has_people else (200, token),
             ("POST", "/auth/token"): (200, token),
+            ("POST", "/auth/invitations/look"): (200, INVITED) if self.has_people else _not_found(path),
+            ("POST", "/auth/invitations/accept"): (200, token),
             ("POST", "/auth/log-out"): (200, {}),
             ("GET", "/auth/sessions"): (200, {"items": SESSIONS}),
             ("GET", "/me"): (200, {**DEMO, **(PERSON if self.has_people else {})}),
         }
-        if (method, path) in (("POST", "/auth/token"), ("POST", "/auth/log-out")):
-            self.is_logged_in = path == "/auth/token"
+        if (method, path) in (("POST", "/auth/token"), ("POST", "/auth/invitations/accept"), ("POST", "/auth/log-out")):
+            self.is_logged_in = path != "/auth/log-out"
         return answers.get((method, path), _not_found(path))
 
     def _vehicle(self, vehicle: int, part: str | None, query: Query) -> Answer:

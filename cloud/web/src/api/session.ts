@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from 'react';
-import type { AccessToken, Ways } from './types';
+import type { AccessToken, Invited, Ways } from './types';
 
 /** The access token lives in memory only; the refresh token is a cookie that no script can read. */
 type Held = { token: string; staleAtMs: number };
@@ -65,20 +65,29 @@ export function forget(token: string): void {
   if (held?.token === token) held = null;
 }
 
-/** Null when it worked, else the server's words. */
-export async function logIn(email: string, password: string): Promise<string | null> {
+/** An answer that is good; else throws the server's words. */
+async function insist(path: string, body: BodyInit): Promise<Response> {
+  const isJson = typeof body === 'string';
+  const headers = { accept: 'application/json', ...(isJson && { 'content-type': 'application/json' }) };
+  const response = await call(path, { body, headers }).catch(() => {
+    throw new Error('The server cannot be reached.');
+  });
+  if (response.ok) return response;
+  const problem = (await response.json().catch(() => ({}))) as { detail?: string };
+  throw new Error(problem.detail ?? `The server answered with status ${response.status}.`);
+}
+
+export async function logIn(email: string, password: string): Promise<void> {
   const form = new URLSearchParams({ grant_type: 'password', username: email, password });
-  try {
-    const response = await call('/token', { body: form });
-    if (response.ok) {
-      await take(response);
-      return null;
-    }
-    const problem = (await response.json()) as { detail?: string };
-    return problem.detail ?? `The server answered with status ${response.status}.`;
-  } catch {
-    return 'The server cannot be reached.';
-  }
+  await take(await insist('/token', form));
+}
+
+export async function lookAtInvitation(token: string): Promise<Invited> {
+  return (await (await insist('/invitations/look', JSON.stringify({ token }))).json()) as Invited;
+}
+
+export async function acceptInvitation(token: string, name: string, password: string): Promise<void> {
+  await take(await insist('/invitations/accept', JSON.stringify({ token, name, password })));
 }
 
 export async function logOut(): Promise<void> {

@@ -176,6 +176,9 @@ export type Ways = { is_demo: boolean };
 
 export type Role = 'owner' | 'manager' | 'dispatcher' | 'technician' | 'driver' | 'auditor';
 
+/** What the link of an invitation leads to. `is_known`: the address has a password here already. */
+export type Invited = { tenant: string; email: string; role: Role; is_known: boolean };
+
 export type Me = {
   id: number;
   email: string;

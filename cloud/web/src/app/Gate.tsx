@@ -1,6 +1,8 @@
 import { useQueryClient } from '@tanstack/react-query';
+import { useLocation } from '@tanstack/react-router';
 import { useEffect } from 'react';
 import { useSession } from '../api/session';
+import { InvitationPage } from '../pages/InvitationPage';
 import { LogInPage } from '../pages/LogInPage';
 import { Shell } from './Shell';
 
@@ -13,5 +15,6 @@ export function Gate() {
     // What the last person saw is not for the next one.
     if (isOut) client.clear();
   }, [isOut, client]);
+  if (useLocation().pathname === '/invitation') return <InvitationPage />;
   return isOut ? <LogInPage /> : <Shell />;
 }

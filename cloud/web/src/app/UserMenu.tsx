@@ -90,9 +90,17 @@ export function UserMenu() {
   if (!me.isSuccess) return null;
   return (
     <DialogTrigger>
-      <Button className={me.data.is_demo ? 'button is-demo' : 'button quiet'}>
-        {me.data.is_demo ? 'Demo' : me.data.name}
-      </Button>
+      {me.data.is_demo ? (
+        <Button className="button is-demo">Demo</Button>
+      ) : (
+        <Button className="button quiet" aria-label={me.data.name}>
+          <svg viewBox="0 0 20 20" aria-hidden="true">
+            <circle cx="10" cy="7" r="3" />
+            <path d="M4 17a6 6 0 0 1 12 0" />
+          </svg>
+          <span className="user-name">{me.data.name}</span>
+        </Button>
+      )}
       <Popover className="popover" placement="bottom end">
         <Dialog className="dialog">
           <Menu me={me.data} />

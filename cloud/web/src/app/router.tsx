@@ -32,6 +32,9 @@ const fleet = createRoute({
 
 export type VehicleSearch = RangeSearch & { s?: string };
 
+/** Drawn by the gate, without the app around it. */
+const invitation = createRoute({ getParentRoute: () => root, path: '/invitation' });
+
 const vehicle = createRoute({
   getParentRoute: () => root,
   path: '/vehicles/$id',
@@ -82,7 +85,7 @@ function Broken({ error, reset }: ErrorComponentProps) {
 
 export const makeRouter = () =>
   createRouter({
-    routeTree: root.addChildren([fleet, vehicle, devices, ledger, check, signals]),
+    routeTree: root.addChildren([fleet, invitation, vehicle, devices, ledger, check, signals]),
     defaultPreload: 'intent',
     defaultErrorComponent: Broken,
     defaultPendingComponent: () => (

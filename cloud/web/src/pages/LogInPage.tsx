@@ -1,4 +1,5 @@
-import { type FormEvent, useState } from 'react';
+import { useMutation } from '@tanstack/react-query';
+import type { FormEvent } from 'react';
 import { Button } from 'react-aria-components';
 import { logIn } from '../api/session';
 import { Brand } from '../app/Brand';
@@ -7,20 +8,17 @@ import './log-in.css';
 
 export function LogInPage() {
   useTitle('Log in');
-  const [error, setError] = useState<string | null>(null);
-  const [isBusy, setBusy] = useState(false);
-
-  const submit = async (event: FormEvent<HTMLFormElement>) => {
+  const attempt = useMutation({
+    mutationFn: (form: FormData) => logIn(String(form.get('email')), String(form.get('password'))),
+  });
+  const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    setBusy(true);
-    setError(await logIn(String(form.get('email')), String(form.get('password'))));
-    setBusy(false);
+    attempt.mutate(new FormData(event.currentTarget));
   };
 
   return (
     <main id="main" className="log-in">
-      <form className="panel log-in-form" onSubmit={(event) => void submit(event)}>
+      <form className="panel log-in-form" onSubmit={submit}>
         <p className="brand">
           <Brand />
         </p>
@@ -34,10 +32,10 @@ export function LogInPage() {
           <input className="input" type="password" name="password" autoComplete="current-password" required />
         </label>
         <p className="field-error" role="alert">
-          {error}
+          {attempt.error?.message}
         </p>
-        <Button className="button primary" type="submit" isDisabled={isBusy}>
-          {isBusy ? 'Logging in…' : 'Log in'}
+        <Button className="button primary" type="submit" isDisabled={attempt.isPending}>
+          {attempt.isPending ? 'Logging in…' : 'Log in'}
         </Button>
         <p className="log-in-help">No account? Your company's owner or manager invites you.</p>
       </form>
