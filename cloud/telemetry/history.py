@@ -229,12 +229,12 @@ def track(cursor: Cursor, tenant_id: int, vehicle_id: int, from_us: int, to_us: 
         ).fetchnumpy()
     lat, lon = np.ma.getdata(columns["lat_deg"]), np.ma.getdata(columns["lon_deg"])
     kept = _shape(lat, lon, points)
-    speed = np.ma.filled(columns["speed"].astype(np.float64), np.nan)[kept]
+    speed = columns["speed"][kept].astype(np.float64)
     return Track(
         columns["ts_ms"][kept].tolist(),
         lat[kept].tolist(),
         lon[kept].tolist(),
-        [None if np.isnan(v) else float(v) for v in speed],
+        np.ma.asarray(speed).tolist(),
     )
 
 

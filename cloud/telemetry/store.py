@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+import importlib.util
 from pathlib import Path
+import sys
 import threading
 import time
 from typing import TypeVar
@@ -22,6 +24,10 @@ log = structlog.get_logger()
 _NO_ROOM = "No space left on device"
 _CLOSING = "the telemetry store is closing"
 _INSIST_S = 0.02
+
+# duckdb looks for pandas at every parameter of every query; what is known not to be there is not searched for again.
+if importlib.util.find_spec("pandas") is None:
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # None says so
 
 T = TypeVar("T")
 Cursor = duckdb.DuckDBPyConnection
