@@ -37,6 +37,7 @@ from cloud.enrolment.service import Enrolling
 from cloud.fleet import device_routes, history_routes, pull_routes, routes
 from cloud.fleet.cursors import Cursors
 from cloud.fleet.identify import IdentifyStep
+from cloud.fleet.pull_rows import load_pulls
 from cloud.fleet.pulls import Pulls
 from cloud.fleet.registry import FleetRegistry
 from cloud.fleet.service import Fleet
@@ -127,6 +128,7 @@ class Cloud:
             lambda vehicle_id: self.fleets.of(self.registry.owner_of(vehicle_id)).telemetry,
             self.ingest.publish,
             self.hub.next_number,
+            self.db,
         )
         self.cursors = Cursors()
         self.derive = DeriveEngine(
@@ -160,6 +162,7 @@ class Cloud:
         self.ingest.pipeline.book.load(*self.store.read_sync(load_ledger))
         self.ingest.pipeline.book.number_above(self.db.run_sync(self.cursors.highest_stream_no))
         self.hub.load(self.store.read_sync(load_latest))
+        self.pulls.load(self.db.run_sync(load_pulls))
         self.broker.start()
 
     @asynccontextmanager

@@ -6,7 +6,8 @@ from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from cloud.fleet.pulls import Pull, PullList, PullRequest, Pulls
+from cloud.fleet.pull_view import Pull, PullList, PullRequest
+from cloud.fleet.pulls import Pulls
 from cloud.fleet.service import Fleet
 from cloud.http.parameters import span
 from cloud.http.problem import PROBLEMS, InvalidInput
@@ -37,7 +38,7 @@ async def pull_history(
 async def list_pulls(
     fleet: NamedDependency[Fleet], pulls: NamedDependency[Pulls], vehicle_id: FromPath[int]
 ) -> PullList:
-    """The pulls of a vehicle since the service was started, newest first."""
+    """The pulls of a vehicle, newest first: the open ones and the last 50."""
     fleet.require(vehicle_id)
     return PullList(await pulls.of_vehicle(vehicle_id))
 

@@ -1,26 +1,28 @@
 """Asking a vehicle for a range of its history out of turn, and what became of it.
 
-Requests are in memory: the command is repeated until the device says how it ended, so one that is offline hears it when
-it is back. A restart of the service forgets them; what a pull brought is stored like everything else.
+The command is repeated until the device says how it ended, so one that is offline hears it when it is back. Requests
+outlive a restart of the service; what a pull brought is stored like everything else.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import msgspec
+from sqlalchemy.orm import Session
 import structlog
 
+from cloud.facts import Relational
 from cloud.fleet.neighbours import EventRow, Telemetry
+from cloud.fleet.pull_rows import remove_pulls, save_pulls
+from cloud.fleet.pull_view import Pull, TimeSpan
 from cloud.fleet.registry import FleetRegistry
 from sync_protocol import subjects
 from sync_protocol.errors import Conflict, NotFound
 from sync_protocol.messages import Command, encode_down
 
-PullState = Literal["requested", "done", "refused", "cancelled", "expired"]
 _KINDS = ("pull_done", "pull_refused")
-_REPEAT_S = 30.0
+_SOON_S, _REPEAT_S = 5.0, 30.0
 _EXPIRES = timedelta(hours=24)
 _CLOCK_ERROR = timedelta(hours=1)
 _MOST_OPEN = 8
@@ -28,48 +30,6 @@ _MOST_KEPT = 50
 
 Publish = Callable[[str, bytes], Awaitable[None]]
 log = structlog.get_logger()
-
-
-class PullRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
-    """The range that is wanted, ISO 8601 with zone, and how much the SIM may pay for it at most, in MB."""
-
-    from_: str
-    to: str
-    most_mb: Annotated[float, msgspec.Meta(gt=0, le=50)] = 5.0
-
-
-class TimeSpan(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """A stretch of time."""
-
-    from_: datetime
-    to: datetime
-
-
-class Pull(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
-    """A range that was asked for. `requested` until the device has told: it may be offline, or still sending.
-
-    `is_cut`: there was more than `most_mb`. `missing`: not measured, or no longer on the device.
-    """
-
-    id: int
-    vehicle_id: int
-    from_: datetime
-    to: datetime
-    most_mb: float
-    state: PullState
-    asked_at: datetime
-    frames: int | None = None
-    size_bytes: int | None = None
-    held: TimeSpan | None = None
-    missing: list[TimeSpan] = []
-    is_cut: bool = False
-    reason: str | None = None
-
-
-class PullList(msgspec.Struct, frozen=True):
-    """The pulls of a vehicle, newest first."""
-
-    items: list[Pull]
 
 
 class Pulls:
@@ -84,14 +44,20 @@ class Pulls:
         telemetry: Callable[[int], Telemetry],
         publish: Publish,
         number: Callable[[], int],
+        db: Relational,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._registry = registry
         self._telemetry = telemetry
         self._publish = publish
         self._number = number
+        self._db = db
         self._clock = clock
         self._pulls: dict[int, Pull] = {}
+
+    def load(self, pulls: Iterable[Pull]) -> None:
+        """Take over what was asked before the service was started."""
+        self._pulls.update({pull.id: pull for pull in pulls})
 
     async def ask(self, vehicle_id: int, start: datetime, end: datetime, most_mb: float) -> Pull:
         """Ask the vehicle's device. `NotFound`: none sits in it. `Conflict`: too much is asked of it already."""
@@ -100,8 +66,9 @@ class Pulls:
         known = [pull for pull in self._pulls.values() if pull.vehicle_id == vehicle_id]
         if sum(pull.state == "requested" for pull in known) >= _MOST_OPEN:
             raise Conflict(f"vehicle {vehicle_id} is asked for {_MOST_OPEN} ranges already")
-        for old in [pull for pull in known if pull.state != "requested"][:-_MOST_KEPT]:
-            del self._pulls[old.id]
+        old = [pull.id for pull in known if pull.state != "requested"][:-_MOST_KEPT]
+        for number in old:
+            del self._pulls[number]
         pull = Pull(
             id=self._number(),
             vehicle_id=vehicle_id,
@@ -112,6 +79,7 @@ class Pulls:
             asked_at=self._clock(),
         )
         self._pulls[pull.id] = pull
+        await self._save([pull], old)
         await self._send(pull)
         log.info("pull_requested", vehicle_id=vehicle_id, number=pull.id, most_mb=most_mb)
         return pull
@@ -135,18 +103,30 @@ class Pulls:
         if pull.state != "requested":
             raise Conflict(f"pull {number} is {pull.state}")
         pull.state = "cancelled"
+        await self._save([pull])
         await self._command(vehicle_id, self._number(), "pull_cancel", {"number": number}, self._clock() + _EXPIRES)
         return pull
 
     async def run(self) -> None:
         """Repeat what is open. Runs until cancelled."""
+        wait_s = _SOON_S
         while True:
-            await asyncio.sleep(_REPEAT_S)
+            await asyncio.sleep(wait_s)
+            wait_s = _REPEAT_S
             for vehicle_id in {pull.vehicle_id for pull in self._pulls.values() if pull.state == "requested"}:
                 await self._look(vehicle_id)
             for pull in list(self._pulls.values()):
                 if pull.state == "requested":
                     await self._send(pull)
+
+    async def _save(self, pulls: Sequence[Pull], old: Sequence[int] = ()) -> None:
+        tenant_id = self._registry.owner_of(pulls[0].vehicle_id)
+
+        def write(session: Session) -> None:
+            save_pulls(session, tenant_id, pulls)
+            remove_pulls(session, old)
+
+        await self._db.write(write)
 
     async def _send(self, pull: Pull) -> None:
         args = {
@@ -174,6 +154,9 @@ class Pulls:
         for pull in open_pulls.values():
             if pull.state == "requested" and now - pull.asked_at > _EXPIRES:
                 pull.state = "expired"
+        settled = [pull for pull in open_pulls.values() if pull.state != "requested"]
+        if settled:
+            await self._save(settled)
 
 
 def _settle(open_pulls: dict[int, Pull], rows: Sequence[EventRow]) -> None:

@@ -108,6 +108,16 @@ class Fault(TenantOwned, Base):
     freeze: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
 
 
+class PulledRange(TenantOwned, Base):
+    """A range of history that a vehicle was asked for, by the number of its command; `content` is JSON."""
+
+    __tablename__ = "pulls"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=False)
+    vehicle_id: Mapped[int] = mapped_column(ForeignKey("vehicles.id"))
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class DeriveCursor(TenantOwned, Base):
     """How far derive has come with a device, and the steps' state there; committed with their outputs."""
 

@@ -59,6 +59,10 @@ class MemoryRegistry:
         """Device n sits in vehicle n."""
         return self._by_id.get(vehicle_id)
 
+    def owner_of(self, vehicle_id: int) -> int:
+        """There is one tenant."""
+        return 1
+
     def vehicle_at(self, device_id: int, ts_us: int) -> int | None:
         """The vehicle of the last seat taken before `ts_us`."""
         seats = self.seats.get(device_id)

@@ -1,15 +1,23 @@
 """What became of a pull, by the events that the device sends."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
+from cloud.db.base import Base
+from cloud.db.engine import Database
 from cloud.fleet import pulls as pulls_module
 from cloud.fleet.neighbours import EventRow
-from cloud.fleet.pulls import Pulls, TimeSpan
+from cloud.fleet.pull_rows import load_pulls
+from cloud.fleet.pull_view import TimeSpan
+from cloud.fleet.pulls import Pulls
+from cloud.fleet.tables import Tenant, Vehicle
 from sync_protocol.errors import Conflict, NotFound
 from sync_protocol.messages import Command, decode_down
 from tests.support.fleet import TENANT, MemoryRegistry
@@ -21,20 +29,28 @@ START, END = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
 class Bench:
     """One vehicle, what its device has told, and what went down to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, db: Database) -> None:
         registry = MemoryRegistry()
         registry.device(TENANT, "van-1")
         self.now = NOW
         self.rows: list[EventRow] = []
         self.sent: list[Command] = []
-        numbers = count(100)
+        self._db = db
+        self._registry = registry
+        self._numbers = count(100)
+        self.start()
+
+    def start(self) -> None:
+        """Begin, and begin again: what is not in the database is forgotten."""
         self.pulls = Pulls(
-            registry,  # type: ignore[arg-type]  # all that is asked of it
+            self._registry,  # type: ignore[arg-type]  # all that is asked of it
             lambda _: self,  # type: ignore[arg-type,return-value]
             self._publish,
-            lambda: next(numbers),
+            lambda: next(self._numbers),
+            self._db,
             lambda: self.now,
         )
+        self.pulls.load(self._db.run_sync(load_pulls))
 
     async def _publish(self, subject: str, data: bytes) -> None:
         assert subject == "d.demo.van-1"
@@ -49,13 +65,26 @@ class Bench:
         self.rows.append(EventRow(self.now, kind, data, 1, 1, 1, 0))
 
 
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    """A relational database with tenant 1 and vehicle 1."""
+    database = Database(f"sqlite:///{tmp_path / 'fleet.db'}")
+    Base.metadata.create_all(database.engine)
+    with Session(database.engine) as session, session.begin():
+        session.add(Tenant(id=1, name=TENANT, created=NOW))
+        session.flush()
+        session.add(Vehicle(id=1, tenant_id=1, name="van", created=NOW))
+    yield database
+    database.close()
+
+
 def ms(when: datetime) -> int:
     return round(when.timestamp() * 1000)
 
 
-def test_a_pull_is_done_once_the_device_says_so() -> None:
+def test_a_pull_is_done_once_the_device_says_so(db: Database) -> None:
     async def scene() -> None:
-        bench = Bench()
+        bench = Bench(db)
         pull = await bench.pulls.ask(1, START, END, 2.5)
         assert (pull.state, pull.id) == ("requested", 100)
         (command,) = bench.sent
@@ -76,9 +105,9 @@ def test_a_pull_is_done_once_the_device_says_so() -> None:
     asyncio.run(scene())
 
 
-def test_refused_cancelled_expired_and_nobody_there() -> None:
+def test_refused_cancelled_expired_and_nobody_there(db: Database) -> None:
     async def scene() -> None:
-        bench = Bench()
+        bench = Bench(db)
         for _ in range(3):
             await bench.pulls.ask(1, START, END, 1)
         bench.tell("pull_refused", number=100, reason="too_many_waiting")
@@ -95,11 +124,31 @@ def test_refused_cancelled_expired_and_nobody_there() -> None:
     asyncio.run(scene())
 
 
-def test_what_is_open_is_repeated_under_its_number_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulls_module, "_REPEAT_S", 0.0)
+def test_a_restart_forgets_neither_what_is_open_nor_what_became_of_the_others(db: Database) -> None:
+    async def scene() -> None:
+        bench = Bench(db)
+        for _ in range(3):
+            await bench.pulls.ask(1, START, END, 1)
+        bench.tell("pull_done", number=101, frames=3)
+        await bench.pulls.of_vehicle(1)
+        await bench.pulls.cancel(1, 102)
+        before = await bench.pulls.of_vehicle(1)
+        assert [pull.state for pull in before] == ["cancelled", "done", "requested"]
+        bench.start()
+        assert await bench.pulls.of_vehicle(1) == before
+        bench.tell("pull_done", number=100, frames=7)
+        bench.start()
+        assert (await bench.pulls.one(1, 100)).frames == 7, "told while the service was away"
+
+    asyncio.run(scene())
+
+
+def test_what_is_open_is_repeated_under_its_number_and_bounded(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    for wait in ("_SOON_S", "_REPEAT_S"):
+        monkeypatch.setattr(pulls_module, wait, 0.0)
 
     async def scene() -> None:
-        bench = Bench()
+        bench = Bench(db)
         for _ in range(8):
             await bench.pulls.ask(1, START, END, 1)
         with pytest.raises(Conflict):
