@@ -12,6 +12,7 @@ import time
 from typing import TypeVar
 
 import duckdb
+import pyarrow as pa
 import structlog
 
 from cloud.config import TelemetryConfig
@@ -26,7 +27,9 @@ _CLOSING = "the telemetry store is closing"
 _INSIST_S = 0.02
 
 # duckdb looks for pandas at every parameter of every query; what is known not to be there is not searched for again.
+# pyarrow looks once, and would take None for pandas: it looks before.
 if importlib.util.find_spec("pandas") is None:
+    pa.array(())
     sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # None says so
 
 T = TypeVar("T")
