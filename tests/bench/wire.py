@@ -5,10 +5,9 @@ the link class of the device, acknowledgements gathered by the cloud's own class
 bytes of the connection both ways, and 40 or 52 bytes of headers for every segment, pure ACKs included.
 
 An hour is played in less: messages follow each other after `_STEP_S`, longer than a delayed ACK, so that each travels
-in segments of its own as in real time. What depends on time itself is played by the clock of the drive: a PING and
-its answer every two minutes (more than is sent: the client library pings by its own clock too, which is short here),
-acknowledgements by the cloud's rule, the watch command every 20 s. The handshake and the hello are counted by
-themselves and added once to the hour.
+in segments of its own as in real time. What depends on time itself is played by the clock of the drive:
+acknowledgements by the cloud's rule, the watch command every 20 s. Nothing pings, since no link is quiet for two
+minutes. The handshake and the hello are counted by themselves and added once to the hour.
 """
 
 import argparse
@@ -36,9 +35,11 @@ from edge.uplink.config import UplinkConfig
 from edge.uplink.link import NatsLink
 from edge.uplink.tcp_info import WireBytes, wire_bytes
 from sync_protocol import subjects
+from sync_protocol.bundle import pack
 from sync_protocol.codec import Group, encode
 from sync_protocol.header import frame_crc
 from sync_protocol.messages import Command, Hello, Meta, StreamState, TimeAnchor, encode_down, encode_hello
+from sync_protocol.short import shorten
 from sync_protocol.signals import catalogue
 from tests.bench.report import Figure, report
 from tests.support.authority import Authority
@@ -52,9 +53,9 @@ STREAM = bytes(range(16))
 VAN = DeviceRef(1, 1, "acme", "van-1")
 UP, DOWN = subjects.up(VAN.tenant, VAN.name), subjects.down(VAN.tenant, VAN.name)
 _STEP_S = 0.06
-_PING_EVERY_S = 120
 _WATCH_EVERY_S = 20
 _ANCHOR_EVERY_S = 600
+_BUNDLES_S = (60, 120, 300, 600, 900)
 _GPS = {
     catalogue().by_name[name].id
     for name in ("lat_deg", "lon_deg", "altitude_m", "gps_speed_kmh", "heading_deg", "satellites_count", "hdop")
@@ -95,13 +96,13 @@ def _at(group: Group, begin_ms: int) -> Group:
     return group._replace(times_ms=group.times_ms - group.times_ms[0] + begin_ms)
 
 
-def frames_of(drive_: Sequence[list[Group]], rows: int) -> Iterator[bytes]:
+def frames_of(drive_: Sequence[list[Group]], rows: int, *, compress: bool = True) -> Iterator[bytes]:
     """The frames of the drive as the device commits them, a time anchor every ten minutes."""
     for number, groups in enumerate(drive_):
         at_ms = int(groups[1].times_ms[0])
         is_anchored = number * rows % _ANCHOR_EVERY_S == 0
         anchors = (TimeAnchor(at_ms, 1_790_000_000_000 + at_ms, "gps", 50),) if is_anchored else ()
-        yield encode(STREAM, number + 1, 1, groups, Meta(anchors=anchors))
+        yield encode(STREAM, number + 1, 1, groups, Meta(anchors=anchors), compress=compress)
 
 
 def spent(channel: socket.socket) -> int:
@@ -112,8 +113,16 @@ def spent(channel: socket.socket) -> int:
     return found.up + found.down
 
 
-async def ours(broker: NatsPeer, ca_file: Path, rows: int, drive_: Sequence[list[Group]], is_watched: bool) -> Cost:
-    """The device's link, acknowledgements gathered as the cloud does."""
+async def ours(
+    broker: NatsPeer,
+    ca_file: Path,
+    rows: int,
+    drive_: Sequence[list[Group]],
+    *,
+    is_watched: bool = False,
+    pack_s: int = 0,
+) -> Cost:
+    """The device's link, acknowledgements gathered as the cloud does. `pack_s`: frames wait so long for each other."""
     double, acks = CloudDouble(), Acks(ack_frames=6, ack_delay_s=60.0)
     url = broker.url.replace("nats://", "tls://")
     cloud: Client = await nats.connect(url, tls=ssl.create_default_context(cafile=ca_file))
@@ -125,18 +134,20 @@ async def ours(broker: NatsPeer, ca_file: Path, rows: int, drive_: Sequence[list
         await link.publish(hello)
         await _down(cloud, link, double.receive(hello))
         opening = spent(channel)
-        for number, frame in enumerate(frames_of(drive_, rows), 1):
+        waiting: list[bytes] = []
+        for number, frame in enumerate(frames_of(drive_, rows, compress=not pack_s), 1):
             now_s = number * rows
-            await link.publish(frame)
-            await asyncio.sleep(_STEP_S)
-            acks.add([Acked(VAN, STREAM, number, frame_crc(frame))], now_s)
+            waiting.append(frame)
+            if len(waiting) * rows >= pack_s:
+                await link.publish(pack(waiting) if pack_s else shorten(frame) or frame)
+                await asyncio.sleep(_STEP_S)
+                first = number + 1 - len(waiting)
+                acks.add([Acked(VAN, STREAM, seq, frame_crc(one)) for seq, one in enumerate(waiting, first)], now_s)
+                waiting.clear()
             await _down(cloud, link, [data for _, data in acks.due(now_s)])
             if is_watched and now_s % _WATCH_EVERY_S == 0:
                 watch = Command(number, "watch", 1_790_000_000_000, {"lease_s": 60})
                 await _down(cloud, link, [encode_down(watch)])
-            if now_s % _PING_EVERY_S == 0:
-                await link.check(5)
-                await asyncio.sleep(_STEP_S)
         return Cost(opening, spent(channel) - opening, len(drive_) * rows)
     finally:
         await link.close()
@@ -227,8 +238,9 @@ async def measure(root: Path, folder: Path, seconds: int) -> list[Figure]:
     authority = Authority(folder)
     tens, ones = drive(root, 10, seconds), drive(root, 1, seconds // 6)
     with NatsPeer(folder / "nats", extra=authority.nats_tls(2000, 2100)) as broker:
-        normal = await ours(broker, authority.ca_file, 10, tens, is_watched=False)
+        normal = await ours(broker, authority.ca_file, 10, tens)
         watched = await ours(broker, authority.ca_file, 1, ones, is_watched=True)
+        metered = {pack_s: await ours(broker, authority.ca_file, 10, tens, pack_s=pack_s) for pack_s in _BUNDLES_S}
     mosquitto = Mosquitto(folder)
     try:
         costs = []
@@ -243,6 +255,8 @@ async def measure(root: Path, folder: Path, seconds: int) -> list[Figure]:
     return [
         Figure("normal_kb_h", normal.kb_h(), "kB/h", "155", f"frames of 10 s; {payload:.1f} of it are the frames"),
         Figure("watched_kb_h", watched.kb_h(), "kB/h", "930", "frames of 1 s"),
+        Figure("metered_kb_h", metered[60].kb_h(), "kB/h", "85", "bundles of a minute"),
+        *(Figure(f"  bundles of {s} s", metered[s].kb_h(), "kB/h") for s in _BUNDLES_S[1:]),
         Figure("opening_kb", normal.opening / 1000, "kB", "", "TCP and TLS handshake, CONNECT, hello and its answer"),
         Figure("samples_per_s", samples / seconds, "1/s"),
         Figure("  JSON over MQTT, 1 s", json_1.kb_h(), "kB/h", "", f"{json_1.kb_h() / watched.kb_h():.1f} times ours"),
