@@ -50,9 +50,10 @@ torture *args:
 coverage:
     {{python}} -m pytest -q tests/unit -m "not slow" --cov --cov-report=term:skip-covered
 
-# Generated files: reference pages and the golden frames' index; CI fails when one differs
-gen:
+# Generated files: reference pages and the OpenAPI snapshot; CI fails when one differs
+gen: setup
     {{python}} scripts/generate.py
+    {{python}} -m tests.support.openapi
 
 # Wheel with the web app in it
 wheel: web

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from edge.sampling.config import SamplingConfig
+from edge.sensors.board import BoardConfig
 from edge.sensors.gps import GpsConfig
 from edge.sensors.obd.config import ObdConfig
 from edge.sensors.replay import ReplayConfig
@@ -40,6 +41,7 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     socket: str | None = None  # control socket; None: agent.sock in state_dir
     obd: ObdConfig = ObdConfig()
     gps: GpsConfig = GpsConfig()
+    board: BoardConfig = BoardConfig()
     replay: ReplayConfig | None = None  # a recording instead of the sensors
     sampling: SamplingConfig = SamplingConfig()
     outbox: OutboxConfig = OutboxConfig()

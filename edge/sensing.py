@@ -11,6 +11,7 @@ import msgspec
 from edge.clock import BUILT_UTC_MS
 from edge.config import DeviceConfig
 from edge.sensors.base import Sensor
+from edge.sensors.board import BoardSensor
 from edge.sensors.gps_stream import OpenStream, TcpStream
 from edge.sensors.obd.config import ObdConfig
 from edge.sensors.obd.memory import MemoryFile
@@ -76,6 +77,8 @@ class Sensing:
 
             rng = random.Random(self._seeds["gps"])
             self.sensors.append(GpsSensor(config.gps, self._gps.clock, BUILT_UTC_MS, self._gps.open, rng))
+        if config.board.enabled:
+            self.sensors.append(BoardSensor(config.board, self._clock))
 
     async def run(self) -> None:
         """Run the sensors until cancelled. One that ends by itself is not run again."""

@@ -1,10 +1,13 @@
-"""Write the reference pages from the code: docs/reference/{signals,cli,config}.md. CI fails on a difference."""
+"""Write what is made from the code: docs/reference/{signals,cli,config}.md. CI fails on a difference."""
 
 import ast
 from collections.abc import Iterator
 import inspect
+from io import StringIO
+from itertools import zip_longest
 from pathlib import Path
 import textwrap
+import tokenize
 from typing import Any, get_args, get_type_hints
 
 import click
@@ -75,16 +78,25 @@ def _shown(default: object) -> str:
 
 
 def _attribute_texts(kind: type[Any]) -> dict[str, str]:
-    """The string under each field, as in this very kind of source."""
-    (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    """What the source says of each field: the string under it, else the comment behind it."""
+    source = textwrap.dedent(inspect.getsource(kind))
+    (body,) = ast.parse(source).body
     assert isinstance(body, ast.ClassDef)
+    comments = _comments(source)
     out: dict[str, str] = {}
-    for before, after in zip(body.body, body.body[1:], strict=False):
+    for before, after in zip_longest(body.body, body.body[1:]):
         if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name):
             text = after.value if isinstance(after, ast.Expr) else None
-            if isinstance(text, ast.Constant):
-                out[before.target.id] = " ".join(str(text.value).split())
+            said = text.value if isinstance(text, ast.Constant) else comments.get(before.end_lineno or 0, "")
+            out[before.target.id] = " ".join(str(said).split()).replace("|", "\\|")
     return out
+
+
+def _comments(source: str) -> dict[int, str]:
+    """The comments of a source by line, without what is meant for tools."""
+    tokens = tokenize.generate_tokens(StringIO(source).readline)
+    found = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
+    return {line: text for line, text in found.items() if not text.startswith(("noqa", "fmt:", "type:"))}
 
 
 def config(kind: type[Any], title: str, file: str) -> str:

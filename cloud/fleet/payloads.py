@@ -165,6 +165,31 @@ class History(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}
     series: list[Series]
 
 
+class Extreme(msgspec.Struct, frozen=True):
+    """A value and when it was first reached, in the unit of its signal."""
+
+    value: float
+    ts: datetime
+
+
+class SignalExtremes(msgspec.Struct, frozen=True):
+    """The lowest and the highest value of one signal; null where it was not measured in the range."""
+
+    signal: str
+    unit: str
+    lowest: Extreme | None
+    highest: Extreme | None
+
+
+class Extremes(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
+    """Extremes over a range. Values are exact; their times, and the ends of the range, are true to `within_s`."""
+
+    start: datetime
+    end: datetime
+    within_s: int
+    items: list[SignalExtremes]
+
+
 class Track(msgspec.Struct, frozen=True):
     """Where the vehicle was: equally long columns, in the order of time."""
 

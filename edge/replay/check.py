@@ -32,7 +32,7 @@ def check(recorded: Recorded, played: Played) -> Report:
     """Compare a replay with its recording."""
     differences = list(played.differences.texts)
     lines = beyond = 0
-    for by in sorted({line.by for _, line in played.given} | {line.by for line in _given(recorded.lines) if line.by}):
+    for by in sorted(recorded.played):
         expected = [line for line in _given(recorded.lines) if line.by == by]
         actual = [line for _, line in played.given if line.by == by]
         beyond += max(0, len(actual) - len(expected))
@@ -53,7 +53,7 @@ def check(recorded: Recorded, played: Played) -> Report:
 
 
 def again(recorded: Recorded, played: Played) -> list[Line]:
-    """The recording with the lines that the replay gave in place of those of its sensors.
+    """The recording with the lines that the replay gave in place of those of the sensors it ran.
 
     They stand where the recorded ones stood while they are the same for a sensor, else where their time puts them.
     """
@@ -64,9 +64,11 @@ def again(recorded: Recorded, played: Played) -> list[Line]:
     for line in _given(recorded.lines):
         expected.setdefault(line.by, []).append(line)
     same = {
-        by for by, lines in expected.items() if by and [line for _, line in actual.get(by, [])][: len(lines)] == lines
+        by
+        for by, lines in expected.items()
+        if by not in recorded.played or [line for _, line in actual.get(by, [])][: len(lines)] == lines
     }
-    kept = [line for line in recorded.lines if not isinstance(line, _GIVEN) or not line.by or line.by in same]
+    kept = [line for line in recorded.lines if not isinstance(line, _GIVEN) or line.by in same]
     others = [entry for by, entries in actual.items() if by not in same for entry in entries]
     if not others:
         return kept

@@ -44,6 +44,11 @@ class Recorded(NamedTuple):
     lines: list[Line]
 
     @property
+    def played(self) -> frozenset[str]:
+        """The sensors whose bytes it has: they are run again. What the others gave is taken as it stands."""
+        return frozenset(name for name in ("obd", "gps") if getattr(self.context, name) is not None)
+
+    @property
     def end_ms(self) -> float:
         """When it ends."""
         return max((line.t for line in self.lines), default=self.context.t)

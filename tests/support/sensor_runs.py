@@ -11,11 +11,13 @@ from edge.sensors.obd.config import ObdConfig
 from sync_protocol.signals import catalogue
 from tests.support.elm_fakes import CollectingSink, FakeElm
 
-_QUICK = {s.name: {1: 0.05, 10: 0.2, 60: 0.5}[int(s.period_s)] for s in catalogue().signals if s.period_s >= 1}
+_QUICK = {
+    s.name: 0.05 if s.period_s < 10 else 0.2 if s.period_s < 60 else 0.5 for s in catalogue().signals if s.period_s >= 1
+}
 
 
 def quick_obd(elm: FakeElm, **changes: object) -> ObdConfig:
-    """Periods of 50 ms for 1 s, 200 ms for 10 s, 500 ms for 60 s, and waits as short."""
+    """Periods of 50 ms from 1 s on, 200 ms from 10 s, 500 ms from 60 s, and waits as short."""
     values: dict[str, object] = {
         "port": str(elm.link),
         "periods_s": _QUICK,

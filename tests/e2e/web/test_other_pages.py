@@ -4,6 +4,7 @@ import re
 
 from playwright.sync_api import Page, Route, expect
 
+from sync_protocol.signals import catalogue
 from tests.support.web_server import WebServer
 
 
@@ -40,7 +41,7 @@ def test_devices_are_listed_and_searched(page: Page, server: WebServer) -> None:
 
 def test_the_catalogue_is_searched_by_pid(page: Page, server: WebServer) -> None:
     page.goto(f"{server.url}/signals")
-    expect(page.get_by_text("103 signals listed.")).to_be_visible()
+    expect(page.get_by_text(f"{len(catalogue().signals)} signals listed.")).to_be_visible()
     page.get_by_role("searchbox").fill("coolant")
     expect(page.get_by_role("row", name=re.compile("Engine coolant temperature"))).to_contain_text(
         "Vehicle.OBD.CoolantTemperature"

@@ -110,6 +110,16 @@ def test_history_over_a_day_reads_minutes(service: Service) -> None:
     assert any(value is not None for value in answer["series"][0]["value"])
 
 
+def test_extremes_are_those_of_the_history(service: Service) -> None:
+    query = {"signals": "coolant_c", "from": iso(service.start_ms), "to": iso(service.start_ms + 3_600_000)}
+    number = vehicle_id(service)
+    (found,) = get(service, f"/vehicles/{number}/extremes", **query)["items"]
+    (series,) = get(service, f"/vehicles/{number}/history", points=10_000, **query)["series"]
+    known = [value for value in series["value"] if value is not None]
+    assert (found["lowest"]["value"], found["highest"]["value"]) == (min(known), max(known))
+    assert moment(found["highest"]["ts"]).timestamp() * 1000 >= service.start_ms
+
+
 def test_track(service: Service) -> None:
     query = {"from": iso(service.start_ms), "to": iso(service.start_ms + 900_000)}
     track = get(service, f"/vehicles/{vehicle_id(service)}/track", points=50, **query)

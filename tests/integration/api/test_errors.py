@@ -34,6 +34,7 @@ def problem(answer: httpx.Response, status: int) -> Any:
             "from",
             "before `to`",
         ),
+        ("/vehicles/1/extremes", {"signals": "board"}, "signals", "did you mean board_c"),
         ("/vehicles/1/track", {"to": "2026-03-01"}, "to", "with its zone"),
         ("/vehicles/1/states", {"from": "x"}, "from", "instant"),
         ("/vehicles/1/faults", {"active": "maybe"}, "active", "bool"),
@@ -53,6 +54,7 @@ def test_a_wrong_parameter_is_named(
     "path",
     ["/vehicles/999999", "/vehicles/999999/state", "/vehicles/999999/states", "/vehicles/999999/faults",
      "/vehicles/999999/events", "/vehicles/999999/track", "/vehicles/999999/history?signals=speed_kmh",
+     "/vehicles/999999/extremes?signals=speed_kmh",
      "/devices/nobody", "/devices/nobody/ledger"],
 )  # fmt: skip
 def test_what_is_not_there(service: Service, path: str) -> None:

@@ -10,12 +10,16 @@ from edge.sampling.config import SamplingConfig
 from edge.sensors.gps import GpsConfig
 from edge.sensors.obd.config import ObdConfig
 from edge.sensors.obd.sensor import ObdSensor
-from edge.sensors.recording import BusLine, GpsLine, read_recording
+from edge.sensors.recording import BusLine, GpsLine, Row, read_recording
 from edge.simulator.control import execute
 from edge.simulator.elm327 import Latency
 from edge.simulator.simulation import Rig, Simulation, SimulationConfig
+from sync_protocol.signals import catalogue
+from tests.support.elm_fakes import boot_ms
 from tests.support.small_agent import SmallAgent
 from tests.support.waiting import until
+
+THIRD_ID = catalogue().by_name["accel_x_ms2"].id
 
 
 def device(rig: Rig, folder: Path) -> DeviceConfig:
@@ -44,10 +48,13 @@ async def drive(path: Path, folder: Path) -> list[bytes]:
         rig.offset_s = 60.0
         agent = SmallAgent(device(rig, folder))
         async with agent.recording(path):
-            obd, gps = agent.sensing.sensors
+            sensors = {sensor.name: sensor for sensor in agent.sensing.sensors}
+            obd, gps = sensors["obd"], sensors["gps"]
             await until(lambda: obd.state().link == "open" and gps.state().link == "open", 20, "both")
             rig.vehicle.troubles.stored = ["P0420"]
             agent.tap.watch(3)
+            # A sensor whose connection is not recorded: what it gave is in the file, and is not asked of the replay.
+            agent.tap.sink("third").row("third_1s", boot_ms(), {THIRD_ID: 980})
             assert isinstance(obd, ObdSensor)
             await asyncio.sleep(1.5)
             assert await obd.read_vin() == rig.vehicle.vin  # somebody else asks through the sensor's port
@@ -79,6 +86,7 @@ def test_the_same_at_any_speed(tmp_path: Path) -> None:
     }  # fmt: skip
     assert {line.dir for line in lines if isinstance(line, GpsLine)} >= {"open", "tx", "rx", "refused", "close"}
     assert any(line.is_guest for line in lines if isinstance(line, BusLine))
+    assert any(THIRD_ID in line.raw for line in lines if isinstance(line, Row))
     for speed in (0, 20):
         played = play(recorded, speed=speed, is_strict=True)
         report = check(recorded, played)

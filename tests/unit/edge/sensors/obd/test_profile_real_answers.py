@@ -1,8 +1,9 @@
-"""The shipped profile of the Toyota 4Runner against what such vehicles really answered."""
+"""The shipped profiles of single models against what such vehicles really answered."""
 
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from edge.sensors.obd.answer import Bus, messages
@@ -10,6 +11,7 @@ from edge.sensors.obd.maker import maker_data
 from edge.sensors.obd.profile import load_profiles
 from sync_protocol.signals import catalogue
 from tests.support.real_data import require_data
+from tests.support.recordings import carobd
 
 
 @pytest.mark.real_data
@@ -31,3 +33,19 @@ def test_the_oil_temperature_is_the_one_that_was_recorded() -> None:
             assert catalogue().by_name["oil_c"].value(raw) == expected
             compared += 1
     assert compared > 100
+
+
+@pytest.mark.real_data
+def test_the_etios_says_zero_for_a_ratio_and_changes_its_temperatures_slowly() -> None:
+    profile = load_profiles(None)["toyota_etios"]
+    by_name = catalogue().by_name
+    assert profile.skipped_pids == {by_name["commanded_lambda"].pid}
+    recordings = list(carobd(require_data("obd").parent))
+    assert len(recordings) > 50
+    for recording in recordings:
+        rows = dict(zip(recording.group.signal_ids, recording.group.values, strict=True))
+        assert not rows[by_name["commanded_lambda"].id].any(), recording.name
+        assert np.ptp(rows[by_name["engine_rpm"].id]) > 0, "it is the signal that is dead, not the recording"
+        for name in ("coolant_c", "intake_air_c"):
+            raw, period_s = rows[by_name[name].id], int(profile.periods_s[name])
+            assert np.abs(raw[period_s:] - raw[:-period_s]).max() * by_name[name].factor <= 4, recording.name
