@@ -33,7 +33,6 @@ _MAX_PENDING = 10_000
 # A frame has 320 samples as a rule, and 65,535 at most: memory goes by samples.
 COMMIT_SAMPLES = 1_000_000
 _MAX_PENDING_SAMPLES = 4 * COMMIT_SAMPLES
-_PLACE_EVERY_S = 60.0
 _LOOK_EVERY_S = 5.0
 
 
@@ -203,7 +202,7 @@ class Ingest:
     async def _place(self) -> None:
         """Now and then, place the boots that nobody gave a time; the next commit writes it down."""
         while True:
-            await asyncio.sleep(_PLACE_EVERY_S)
+            await asyncio.sleep(self._config.place_every_s)
             placed = await asyncio.get_running_loop().run_in_executor(self._decode, self.pipeline.place_boots)
             if placed:
                 log.info("boots_placed", boots=placed)
