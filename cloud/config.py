@@ -42,9 +42,9 @@ class IngestConfig(msgspec.Struct, forbid_unknown_fields=True):
     commit_window_s: Positive = 0.5
     commit_frames: Count = 2_000
     ack_frames: Count = 6
-    """A device is acknowledged once so many of its frames are committed and wait 20 s, or come at once..."""
+    """A device is acknowledged at once when so many of its frames are committed together or ten times as many wait,"""
     ack_delay_s: Annotated[float, msgspec.Meta(ge=0)] = 60.0
-    """...or the oldest of them has waited so long, or the device asks with a hello. Devices ask after 75 s."""
+    """or the oldest of them has waited so long, or the device asks with a hello. Devices ask after 75 s."""
     place_every_s: Positive = 60.0
     """How often boots that nobody gave a time are looked for, to be placed between their neighbours."""
     limits: LimitsConfig = msgspec.field(default_factory=LimitsConfig)

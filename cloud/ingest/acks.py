@@ -7,8 +7,7 @@ from cloud.facts import DeviceRef
 from sync_protocol import subjects
 from sync_protocol.messages import Ack, AckRange, encode_down
 
-_APART_S = 20.0
-_MANY = 4
+_MANY = 10
 
 
 class Acked(NamedTuple):
@@ -32,10 +31,9 @@ class _Waiting:
 
 
 class Acks:
-    """Gathers by stream until `ack_frames` are there and the first has waited 20 s (a watched vehicle's come fast).
+    """Gathers by stream until the first has waited `ack_delay_s`.
 
-    At once: so many from one commit or four times as many at all, which is a backlog; a fork; a device that asks.
-    At the latest: when the first has waited `ack_delay_s`.
+    At once: `ack_frames` of one commit or ten times as many at all, which is a backlog; a fork; a device that asks.
     """
 
     def __init__(self, ack_frames: int, ack_delay_s: float) -> None:
@@ -69,11 +67,9 @@ class Acks:
         """(subject, message) of every acknowledgement that shall wait no longer."""
         due, self._ready = self._ready, {}
         for stream_id, waiting in self._waiting.items():
-            waited_s = now_s - waiting.since_s
-            if not is_final and waited_s < min(_APART_S, self._delay_s):
+            if not is_final and now_s - waiting.since_s < self._delay_s:
                 break
-            if is_final or waited_s >= self._delay_s or len(waiting.crcs) >= self._frames:
-                due[stream_id] = None
+            due[stream_id] = None
         out = []
         for stream_id in due:
             waiting = self._waiting.pop(stream_id)

@@ -21,7 +21,6 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ack_timeout_s: Seconds = 90.0  # then the frame is sent again; doubles up to
     ack_timeout_max_s: Seconds = 600.0
     hello_after_s: Seconds = 75.0  # the oldest frame on the way is that old: ask the cloud what it has
-    hello_crowded_s: Seconds = 30.0  # the same while so many are on the way that the cloud acknowledges sooner
     unacked_s: Seconds = 30.0  # TCP has no sign of the broker for so long after a send: the link is lost
     hello_wait_s: Seconds = 5.0  # frames wait that long for the answer to the first hello of a connection
     connect_timeout_s: Seconds = 10.0

@@ -36,7 +36,6 @@ _MOST_UNSENT_BYTES = 32_768  # what a new frame may find before it on its way ou
 _CHECK_S = 5.0
 _QUIET_S = 120.0  # what is sent is watched by the kernel: only a link without any is asked for a sign of life
 _STEADY_S = 30.0
-_CROWD_FRAMES = 12  # twice as many as the cloud waits for before it acknowledges
 
 log = structlog.get_logger()
 
@@ -201,8 +200,8 @@ class Uplink:
             if self._window.expire(now_ms):
                 await link.check(_CHECK_S)
                 continue
-            oldest_ms = self._window.oldest_ms()
-            is_late = oldest_ms is not None and now_ms - max(oldest_ms, self._last_hello_ms) > self._patience_ms()
+            oldest_ms, patience_ms = self._window.oldest_ms(), 1000 * self._config.hello_after_s
+            is_late = oldest_ms is not None and now_ms - max(oldest_ms, self._last_hello_ms) > patience_ms
             if is_late or (self._is_asking and not sent and not is_clogged):
                 self._is_asking = False
                 await self._say_hello(link)
@@ -213,12 +212,6 @@ class Uplink:
                 self._last_sign_ms = now_ms
             if not sent:
                 await (asyncio.sleep(_CLOGGED_S) if is_clogged else self._sleep_until_woken())
-
-    def _patience_ms(self) -> float:
-        """How long to wait for acknowledgements. A cloud that leaves a hello unanswered is not asked more often."""
-        is_crowded = len(self._window) >= _CROWD_FRAMES and not self._asked
-        patience_s = self._config.hello_after_s
-        return 1000 * (min(patience_s, self._config.hello_crowded_s) if is_crowded else patience_s)
 
     async def _sleep_until_woken(self) -> None:
         try:

@@ -275,7 +275,7 @@ def test_the_cloud_is_asked_when_acknowledgements_stay_away() -> None:
     asyncio.run(scene())
 
 
-def test_a_crowd_on_the_way_is_asked_for_early_but_an_absent_cloud_not_more_often() -> None:
+def test_an_absent_cloud_is_not_asked_more_often() -> None:
     config = UplinkConfig(retry_s=0.01, ack_timeout_s=500, hello_wait_s=0.1, window_frames=64)
 
     async def scene() -> None:
@@ -284,7 +284,7 @@ def test_a_crowd_on_the_way_is_asked_for_early_but_an_absent_cloud_not_more_ofte
             bench.cloud.acks = bench.cloud.answers = False
             await bench.commit(20)
             await bench.on_the_way(20)
-            await bench.pass_s(31)
+            await bench.pass_s(76)
             await until(lambda: len(bench.cloud.hellos) == 2, 5, "the second hello")
             await bench.pass_s(70)
             await bench.commit(1)
