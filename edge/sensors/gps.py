@@ -11,6 +11,7 @@ import structlog
 
 from edge.sensors.base import Fact, LinkState, SensorSink, SensorState
 from edge.sensors.gps_clock import RELEASED_UTC_MS, GpsClock
+from edge.sensors.gps_jump import JumpWatch
 from edge.sensors.gps_report import FIX_ID, GPS_IDS, Devices, Sky, Tpv, Unreadable, Version, fix_values, parse, utc_ms
 from edge.sensors.gps_stream import OpenStream, TcpStream
 from sync_protocol.errors import Unavailable
@@ -66,6 +67,7 @@ class GpsSensor:
         self._fix_ms: int | None = None  # when the last fix of a new time came; None while there is no fix
         self._utc_ms: int | None = None
         self._is_time_refused = False
+        self._jumps = JumpWatch()
         self._counts = dict.fromkeys(("fixes", "repeated", "without_time", "unreadable", "other_device"), 0)
         self._facts: dict[str, Fact] = {}
 
@@ -175,6 +177,10 @@ class GpsSensor:
             log.warning("gps_time_refused", gps_utc_ms=time_ms)
         self._is_time_refused = not placed.is_believed
         sink.row("gps", placed.boot_ms, values)
+        jump = None if tpv.lat is None or tpv.lon is None else self._jumps.take(placed.boot_ms, tpv.lat, tpv.lon)
+        if jump is not None:
+            sink.event("position_jumped", placed.boot_ms, jump._asdict())
+            log.warning("position_jumped", **jump._asdict())
         if outside:
             sink.mark(outside, placed.boot_ms, "out_of_range")
         self._device = tpv.device or self._device

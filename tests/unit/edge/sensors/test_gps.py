@@ -10,6 +10,7 @@ import pytest
 
 from edge.sensors.gps import GpsConfig, GpsSensor
 from edge.sensors.gps_clock import RELEASED_UTC_MS
+from edge.sensors.gps_jump import JumpWatch
 from edge.sensors.gps_report import GPS_IDS
 from sync_protocol.signals import catalogue
 from tests.support.elm_fakes import CollectingSink, boot_ms
@@ -235,3 +236,29 @@ def test_one_receiver_of_several_is_believed() -> None:
             assert sensor.state().facts["device"] == "/dev/gps1"
 
     run(test)
+
+
+def test_a_position_that_leaps_is_kept_and_told_once() -> None:
+    """The distance travelled is of the speed, which does not leap."""
+
+    async def test() -> None:
+        async with listening() as (gpsd, _, sink):
+            for second, lat in enumerate((47.15, 47.15, 48.85, 47.15, 48.85)):
+                gpsd.send(tpv(second, lat=lat))
+                await until(lambda n=second: len(sink.rows) == n + 1)
+            assert [values[ID["lat_deg"]] for _, _, values in sink.rows][2] == 488_500_000
+            assert sink.kinds() == ["position_jumped"]
+            (data,) = [data for kind, _, data in sink.events if kind == "position_jumped"]
+            assert 188_000 < data["distance_m"] < 190_000
+            assert data.keys() == {"distance_m", "after_s"}, "no coordinate"
+
+    run(test)
+
+
+def test_what_a_vehicle_can_do_is_no_leap() -> None:
+    watch = JumpWatch()
+    assert watch.take(0, 47.0, 9.0) is None
+    assert watch.take(1_000, 47.0005, 9.0) is None, "200 km/h"
+    assert watch.take(1_100, 47.0045, 9.0) is None, "after a tunnel"
+    assert watch.take(3_601_100, 48.5, 9.0) is None, "an hour later"
+    assert watch.take(3_601_100, 48.6, 9.0) is not None, "eleven kilometres in no time"

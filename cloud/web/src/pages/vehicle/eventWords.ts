@@ -16,6 +16,7 @@ const KIND_WORDS: Record<string, string> = {
   obd_connected: 'Connected to the engine computer',
   obd_lost: 'Lost the engine computer',
   gps_time_refused: 'Satellite time not believed',
+  position_jumped: 'Position leapt further than a vehicle can',
 };
 
 /** An event's kind in words: ours, or the kind's own name made readable. */
