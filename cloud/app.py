@@ -58,7 +58,7 @@ from cloud.ingest.service import Ingest
 from cloud.ingest.source import connect
 from cloud.live.hub import LiveHub
 from cloud.ops import health
-from cloud.ops.control import SOCKET, ClaimOrder, Control, Status, control_app
+from cloud.ops.control import SOCKET, ClaimOrder, Control, Place, Status, control_app
 from cloud.ops.health import Probes
 from cloud.ops.metrics import Gauge, StageCollector, StageCount
 from cloud.ops.people import PeopleAdmin
@@ -255,11 +255,21 @@ class Cloud:
 
     async def make_claims(self, order: ClaimOrder) -> NewClaims:
         """Claim codes for the command line. `NotFound` for a tenant or vehicle that is not there."""
-        tenant_id = self.registry.tenant_named(order.tenant)
-        if tenant_id is None:
-            raise NotFound(f"There is no tenant {order.tenant!r}.")
         asked = ClaimRequest(order.count, order.vehicle_id, order.days)
-        return await self.enrolling.make_claims(tenant_id, asked, "command line")
+        return await self.enrolling.make_claims(self._tenant_id(order.tenant), asked, "command line")
+
+    async def admit(self, place: Place) -> None:
+        """See to it that a tenant has this device, for an import. `NotFound` for a tenant that is not there."""
+        tenant_id = self._tenant_id(place.tenant)
+        if self.registry.device(place.tenant, place.device) is None:
+            add = self.registry.add_device
+            await asyncio.to_thread(lambda: add(tenant_id, place.device, None, lambda _session, _device_id: None))
+
+    def _tenant_id(self, name: str) -> int:
+        tenant_id = self.registry.tenant_named(name)
+        if tenant_id is None:
+            raise NotFound(f"There is no tenant {name!r}.")
+        return tenant_id
 
     def probes(self) -> Probes:
         """What readiness asks."""
@@ -297,7 +307,7 @@ class Cloud:
             tenant = self.config.registry.tenant
             return Status(VERSION, os.getpid(), self.url, self.broker.url, tenant, readiness)
 
-        return Control(status, admin.quarantined, admin.replay, admin.verify, self.make_claims)
+        return Control(status, admin.quarantined, admin.replay, admin.verify, self.make_claims, self.admit)
 
     def _stages(self) -> Iterable[StageCount]:
         counted = self.ingest.counters

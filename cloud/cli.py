@@ -155,6 +155,7 @@ def migrate(settings: Settings, revision: str, as_json: bool) -> None:
 
 @main.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--tenant", help="Whose history; a demo has one tenant only.")
 @click.option("--name", help="The import's device and vehicle become `import-<name>`; without: from the content.")
 @click.option("--columns", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TOML: column to signal.")
 @click.option("--time", "time_column", help="Column of instants; without: ts, time, timestamp or utc.")
@@ -165,6 +166,7 @@ def migrate(settings: Settings, revision: str, as_json: bool) -> None:
 def import_recordings(
     settings: Settings,
     files: tuple[Path, ...],
+    tenant: str | None,
     name: str | None,
     columns: Path | None,
     time_column: str | None,
@@ -183,7 +185,9 @@ def import_recordings(
         mapping = msgspec.structs.replace(mapping, time=time_column)
     begin = None if start is None else _instant(start)
     recordings = [(path, load_recording(path, mapping, begin, period_s)) for path in files]
-    done = _run(lambda: import_files(config, recordings, name, IMPORT_PATIENCE))
+    if tenant is None and not config.demo:
+        raise click.UsageError("--tenant: expected the name of the company whose history it is")
+    done = _run(lambda: import_files(config, recordings, tenant or config.registry.tenant, name, IMPORT_PATIENCE))
     lines = [
         f"{item.file}: {item.samples} samples in {item.frames} frames, {item.frames_new} of them new,"
         f" as {item.device} from {item.start}"

@@ -81,6 +81,13 @@ class ClaimOrder(msgspec.Struct, frozen=True):
     vehicle_id: int | None = None
 
 
+class Place(msgspec.Struct, frozen=True):
+    """A device by its name, of a tenant by its name."""
+
+    tenant: str
+    device: str
+
+
 class Control(msgspec.Struct, frozen=True):
     """What the socket offers, bound to the running service."""
 
@@ -89,6 +96,7 @@ class Control(msgspec.Struct, frozen=True):
     replay: Callable[[list[int]], Awaitable[Replayed]]
     verify: Callable[[], Awaitable[Verdict]]
     make_claims: Callable[[ClaimOrder], Awaitable[NewClaims]]
+    admit: Callable[[Place], Awaitable[None]]
 
 
 @get("/status")
@@ -121,10 +129,17 @@ async def make_claims(control: NamedDependency[Control], data: JSONBody[ClaimOrd
     return await control.make_claims(data)
 
 
+@post("/devices", status_code=200)
+async def admit(control: NamedDependency[Control], data: JSONBody[Place]) -> Place:
+    """Make a device, without a key, for what is brought in by hand; nothing happens when it is there."""
+    await control.admit(data)
+    return data
+
+
 def control_app(control: Control, people_admin: PeopleAdmin) -> Litestar:
     """The application behind the socket."""
     return Litestar(
-        [get_status, list_quarantine, replay_quarantine, verify, make_claims, *people.ROUTES],
+        [get_status, list_quarantine, replay_quarantine, verify, make_claims, admit, *people.ROUTES],
         dependencies={
             "control": Provide(lambda: control, sync_to_thread=False),
             "people_admin": Provide(lambda: people_admin, sync_to_thread=False),

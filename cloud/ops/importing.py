@@ -9,7 +9,7 @@ from cloud.app import VERSION, Cloud
 from cloud.broker_login import Login
 from cloud.config import CloudConfig
 from cloud.ingest.source import connect
-from cloud.ops.control import ControlClient, Status
+from cloud.ops.control import ControlClient, Place, Status
 from cloud.ops.importer import Imported, ImportLink, frames
 from cloud.ops.recording import Recording
 from sync_protocol.errors import Unavailable
@@ -17,10 +17,16 @@ from sync_protocol.subjects import checked_id
 
 
 async def import_files(
-    config: CloudConfig, recordings: Sequence[tuple[Path, Recording]], name: str | None, patience: timedelta
+    config: CloudConfig,
+    recordings: Sequence[tuple[Path, Recording]],
+    tenant: str,
+    name: str | None,
+    patience: timedelta,
 ) -> list[Imported]:
-    """Import each recording as one stream."""
+    """Import each recording as one stream of a tenant's. `Rejected` or `NotFound` when there is no such tenant."""
     device = None if name is None else checked_id(f"import-{name}", "--name")
+    # One content is one device's: the same file under another name is another import.
+    places = [Place(tenant, device or f"import-{recording.digest.hex()[:8]}") for _, recording in recordings]
     client = ControlClient(config.data_dir)
     try:
         status = client.ask("GET", "/status", Status)
@@ -29,30 +35,31 @@ async def import_files(
         try:
             cloud.open()
             async with cloud.stages():
-                return await _send(cloud.broker.url, cloud.broker.login(), config, recordings, device, patience)
+                for place in places:
+                    await cloud.admit(place)
+                return await _send(cloud.broker.url, cloud.broker.login(), places, recordings, patience)
         finally:
             cloud.close()
-    login = Cloud(config).broker.login()
-    return await _send(status.nats_url, login, config, recordings, device, patience)
+    for place in places:
+        client.ask("POST", "/devices", Place, place)
+    return await _send(status.nats_url, Cloud(config).broker.login(), places, recordings, patience)
 
 
 async def _send(
     url: str,
     login: Login,
-    config: CloudConfig,
+    places: Sequence[Place],
     recordings: Sequence[tuple[Path, Recording]],
-    device: str | None,
     patience: timedelta,
 ) -> list[Imported]:
     client = await connect(url, "milepost-import", login)
     out: list[Imported] = []
     try:
-        for path, recording in recordings:
-            # One content is one device's: the same file under another name is another import.
-            word = device or f"import-{recording.digest.hex()[:8]}"
+        for place, (path, recording) in zip(places, recordings, strict=True):
+            word = place.device
             stream_id = sha256(recording.digest + word.encode()).digest()[:16]
             data = frames(recording, stream_id)
-            link = ImportLink(client, config.registry.tenant, word, VERSION)
+            link = ImportLink(client, place.tenant, word, VERSION)
             new = await link.send(stream_id, data, patience)
             out.append(
                 Imported(

@@ -175,8 +175,7 @@ def test_nothing_of_one_tenant_arrives_at_another(site: Deployment, agent: Agent
     agent.start()
     with site.client("other") as http:
         eventually(lambda: http.get("/api/v1/summary").json()["frames"]["stored"], "frames of the new owner's")
-        (device,) = http.get("/api/v1/devices").json()["items"]
-        assert device["id"] == "bought"
+        assert "sold" not in [device["id"] for device in http.get("/api/v1/devices").json()["items"]]
         ledger = http.get("/api/v1/devices/bought/ledger").json()
         assert [stream["stored"][0][0] for stream in ledger["streams"]] == [1], "one stream, from its beginning"
     agent.stop()
@@ -184,6 +183,23 @@ def test_nothing_of_one_tenant_arrives_at_another(site: Deployment, agent: Agent
     wiped = agent.command("enroll", site.claims("other")[0]["payload"], "--name", "bought", "--wipe")
     assert wiped.code == 0, wiped.err
     assert not list(state.glob("outbox.acme.*"))
+
+
+def test_history_is_imported_for_a_company_by_name(site: Deployment, tmp_path: Path) -> None:
+    file = tmp_path / "drive.csv"
+    rows = "".join(f"2026-03-01T10:00:{second:02}Z,{800 + second}\n" for second in range(30))
+    file.write_text(f"time,engine_rpm\n{rows}", encoding="utf-8")
+    asked = ("import", str(file), "--name", "old", "--json")
+    assert site.process.command(*asked).exit_code == 2
+    assert "There is no tenant" in site.process.command(*asked, "--tenant", "nobody").stderr
+    done = site.process.command(*asked, "--tenant", "other")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)[0]["samples"] == 30
+    assert json.loads(site.process.command(*asked, "--tenant", "other").stdout)[0]["frames_new"] == 0
+    with site.client("acme") as ours, site.client("other") as others:
+        assert others.get("/api/v1/devices/import-old").status_code == 200
+        assert others.get("/api/v1/devices/import-old/identity").json()["keys"] == []
+        assert ours.get("/api/v1/devices/import-old").status_code == 404
 
 
 def test_who_guesses_codes_is_slowed_down(site: Deployment) -> None:
