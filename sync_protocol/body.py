@@ -28,6 +28,7 @@ from sync_protocol.errors import Rejected
 from sync_protocol.header import Header
 from sync_protocol.heads import Grid, Heads, Shape, grid_of, read_heads, read_varint, signal_tables
 from sync_protocol.messages import Meta
+from sync_protocol.varints import write_varint
 
 
 class GroupLike(Protocol):
@@ -61,7 +62,7 @@ class Parsed(NamedTuple):
 
 def write_body(meta: bytes, groups: Sequence[GroupLike], first_ms: int) -> bytes:
     """The body, not compressed, of groups that `check_groups` let pass."""
-    out = bytearray(_varint(len(meta)) + meta + _varint(len(groups)))
+    out = bytearray(write_varint(len(meta)) + meta + write_varint(len(groups)))
     tables = signal_tables()
     flats: list[Ints] = []
     counts: list[Ints] = []
@@ -71,7 +72,7 @@ def write_body(meta: bytes, groups: Sequence[GroupLike], first_ms: int) -> bytes
         is_full = bool(group.present.all())
         if not is_full:
             absent.append(group.present.ravel())
-        out += _varint(len(group.times_ms) << 1 | (not is_full)) + _signal_set(group.signal_ids)
+        out += write_varint(len(group.times_ms) << 1 | (not is_full)) + _signal_set(group.signal_ids)
         flats += [group.times_ms - first_ms, group.values[group.present]]
         counts.append(np.array([len(group.times_ms)], np.int64))
         counts.append(group.present.sum(axis=1, dtype=np.int64))
@@ -121,7 +122,7 @@ def _signal_set(ids: tuple[int, ...]) -> bytes:
     bits = bytearray((ids[-1] >> 3) - first + 1)
     for i in ids:
         bits[(i >> 3) - first] |= 1 << (i & 7)
-    return _varint(first) + _varint(len(bits)) + bits
+    return write_varint(first) + write_varint(len(bits)) + bits
 
 
 def parse_body(header: Header, body: bytes, decode_meta: Callable[[bytes], Meta]) -> Parsed:
@@ -164,12 +165,3 @@ def _presence(body: bytes, at: int, heads: Heads) -> tuple[tuple[NDArray[np.bool
             presents.append(bits[taken : taken + n].reshape(len(shape.signal_ids), shape.rows))
             taken += n
     return tuple(presents), end
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

@@ -1,4 +1,4 @@
-"""Single varints of bundles; those of a body's columns are read by the thousand in `columns`."""
+"""Single varints; those of a body's columns are read by the thousand in `columns`."""
 
 from sync_protocol.errors import Rejected
 
