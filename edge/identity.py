@@ -14,6 +14,7 @@ import msgspec
 from sync_protocol import nkeys
 from sync_protocol.enrolment import Enrolled
 from sync_protocol.errors import ConfigError, Invalid
+from sync_protocol.secret_files import write_secret
 
 _FILE, _PENDING = "identity.json", "enrolment.json"
 T = TypeVar("T")
@@ -87,7 +88,7 @@ def read_identity(state_dir: Path) -> Identity | None:
 
 def write_identity(state_dir: Path, identity: Identity) -> None:
     """Keep an identity, instead of the one before; an enrolment that was begun is then over."""
-    _write(state_dir / _FILE, identity)
+    write_secret(state_dir / _FILE, msgspec.json.encode(identity))
     (state_dir / _PENDING).unlink(missing_ok=True)
 
 
@@ -99,7 +100,7 @@ def begin(state_dir: Path, code: str) -> DeviceKey:
         return DeviceKey(pending.seed)
     key = DeviceKey.make()
     state_dir.mkdir(parents=True, exist_ok=True)
-    _write(path, Pending(code, key.seed))
+    write_secret(path, msgspec.json.encode(Pending(code, key.seed)))
     return key
 
 
@@ -112,18 +113,3 @@ def _read(path: Path, kind: type[T]) -> T | None:
         raise ConfigError(f"{path}: {err.strerror}") from err
     except (msgspec.DecodeError, Invalid) as err:
         raise ConfigError(f"{path}: damaged ({err}); a new claim code and `milepost enroll` make another") from err
-
-
-def _write(path: Path, value: object) -> None:
-    making = path.with_name(path.name + ".making")
-    making.unlink(missing_ok=True)
-    with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(value))
-        file.flush()
-        os.fsync(file.fileno())
-    making.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -6,7 +6,6 @@ own keys lost to a thief, everything else can be replaced, and without them no o
 
 from collections.abc import Sequence
 from datetime import datetime
-import os
 from pathlib import Path
 
 import msgspec
@@ -15,6 +14,7 @@ from cloud.enrolment.certificates import Issued, fingerprint, make_authority, ma
 from cloud.enrolment.keys import Key
 from cloud.enrolment.nats_jwt import operator_jwt, system_jwt
 from sync_protocol.errors import ConfigError, Conflict, Invalid
+from sync_protocol.secret_files import write_secret
 
 FACTS = "keyring.json"
 AUTHORITY, SERVER, SERVER_KEY = "ca.pem", "server.pem", "server.key"
@@ -133,22 +133,6 @@ def load(folder: Path) -> Keyring:
         commands=key("commands-1", "A"),
         authority=_read(folder / AUTHORITY),
     )
-
-
-def write_secret(path: Path, content: bytes) -> None:
-    """Write a file that only this user may read: whole and on the disk under its name, or not at all."""
-    making = path.with_name(path.name + ".making")
-    making.unlink(missing_ok=True)
-    with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    making.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _write_server(folder: Path, authority: Issued, hosts: Sequence[str], now: datetime) -> None:

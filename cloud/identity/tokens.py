@@ -8,7 +8,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
 import hmac
-import os
 from pathlib import Path
 import re
 import secrets
@@ -17,6 +16,7 @@ from typing import NamedTuple
 import jwt
 
 from sync_protocol.errors import ConfigError
+from sync_protocol.secret_files import write_secret
 
 ACCESS_LIFE = timedelta(minutes=10)
 ISSUER = "milepost"
@@ -36,11 +36,7 @@ def load_secret(path: Path) -> bytes:
     """The secret of this service, made at the first start. `ConfigError` for one that others may read or guess."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(SECRET_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
+        write_secret(path, secrets.token_bytes(SECRET_BYTES))
     if path.stat().st_mode & 0o077:
         raise ConfigError(f"{path}: expected a file that only its owner may read (chmod 600)")
     secret = path.read_bytes()
