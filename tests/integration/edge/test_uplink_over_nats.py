@@ -91,10 +91,13 @@ def test_a_backlog_and_new_frames_arrive_once_each(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
-def test_a_broker_killed_and_started_again_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "policy", [PolicyConfig(), PolicyConfig(mode="metered", bundle_s=0.8)], ids=["plain", "bundles"]
+)
+def test_a_broker_killed_and_started_again_loses_nothing(tmp_path: Path, policy: PolicyConfig) -> None:
     async def scene() -> None:
         with NatsPeer(tmp_path / "nats") as broker:
-            async with NatsCloud(broker.url, "acme", "van-1") as cloud, device(tmp_path, broker.port) as van:
+            async with NatsCloud(broker.url, "acme", "van-1") as cloud, device(tmp_path, broker.port, policy) as van:
                 for round_number in range(1, 4):
                     await van.commit(40)
                     await until(lambda n=round_number: len(cloud.double.frames) > n * 5, 20, "first frames")
@@ -104,26 +107,8 @@ def test_a_broker_killed_and_started_again_loses_nothing(tmp_path: Path) -> None
                     broker.start()
                 await until(van.has_everything_acknowledged, 60, "acknowledgements")
                 assert_all_there(cloud.double, 180)
-
-    asyncio.run(scene())
-
-
-def test_bundles_of_a_metered_link_lose_nothing_when_the_broker_dies(tmp_path: Path) -> None:
-    metered = PolicyConfig(mode="metered", bundle_s=0.8)
-
-    async def scene() -> None:
-        with NatsPeer(tmp_path / "nats") as broker:
-            async with NatsCloud(broker.url, "acme", "van-1") as cloud, device(tmp_path, broker.port, metered) as van:
-                for round_number in range(1, 4):
-                    await van.commit(40)
-                    await until(lambda n=round_number: len(cloud.double.frames) > n * 5, 20, "first frames")
-                    broker.kill()
-                    await van.commit(20)
-                    await until(lambda: van.uplink.state().link == "connecting", 10, "loss noticed")
-                    broker.start()
-                await until(van.has_everything_acknowledged, 60, "acknowledgements")
-                assert_all_there(cloud.double, 180)
-                assert 3 <= cloud.double.bundles < 60
+                if policy.mode == "metered":
+                    assert 3 <= cloud.double.bundles < 60
 
     asyncio.run(scene())
 
