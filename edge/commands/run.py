@@ -9,6 +9,7 @@ import click
 
 from edge.commands.loading import load
 from edge.config import DeviceConfig
+from sync_protocol.errors import MilepostError
 
 
 @click.command("run")
@@ -32,4 +33,16 @@ def run_agent(config: DeviceConfig) -> None:
         stop_on(stop, (signal.SIGTERM, signal.SIGINT), asyncio.get_running_loop())
         await Agent(config, SystemClock(), SystemdNotifier(os.environ)).run(stop)
 
-    asyncio.run(work())
+    try:
+        asyncio.run(work())
+    except ExceptionGroup as group:
+        # A stage that failed, out of its task group; with a bug among them the trace says more than a line.
+        ours, bugs = group.split(MilepostError)
+        if bugs is not None or ours is None:
+            raise
+        raise _first(ours) from None
+
+
+def _first(group: ExceptionGroup[MilepostError]) -> MilepostError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error

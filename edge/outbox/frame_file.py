@@ -23,6 +23,7 @@ MakeFrame = Callable[[bytes, int, int], bytes]
 
 _EVICT_AT_ONCE = 32
 _BALLAST_EVERY_FRAMES = 64
+_NO_ROOM_BYTES = 1 << 20
 
 
 class Queued(msgspec.Struct, frozen=True):
@@ -85,6 +86,7 @@ class FrameFile:
         """Commit one frame, and with it what was acknowledged or must leave, and the values to `keep`.
 
         `Full` when it cannot be committed even after everything evictable has left; the number is then not used up.
+        `Unavailable` when the disk fails.
         """
         stream = self.active
         seq = stream.last_seq + 1
@@ -122,7 +124,7 @@ class FrameFile:
             self._db.execute("commit")
         except sqlite3.OperationalError as err:
             self._roll_back()
-            raise _as_full(err) from err
+            raise condition(self._path, err) from err
         except Full:
             self._roll_back()
             raise
@@ -189,7 +191,7 @@ class FrameFile:
             self._db.execute("commit")
         except sqlite3.OperationalError as err:
             self._roll_back()
-            raise _as_full(err) from err
+            raise condition(self._path, err) from err
 
     def _start_stream(self, cause: str) -> None:
         no = self._streams[-1].no + 1 if self._streams else 1
@@ -281,8 +283,12 @@ class FrameFile:
         return next((stream for stream in self._streams if stream.stream_id == stream_id), None)
 
 
-def _as_full(err: sqlite3.OperationalError) -> Exception:
-    """A full disk is a condition that the outbox has a policy for; anything else that SQLite finds is not."""
-    if err.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        return Full(f"outbox: {err}")
+def condition(path: Path, err: sqlite3.OperationalError) -> Exception:
+    """What an error of the outbox at `path` is: a full disk, which has its policy; a disk that fails; or a bug."""
+    code = err.sqlite_errorcode & 0xFF
+    has_no_room = shutil.disk_usage(path.parent).free < _NO_ROOM_BYTES
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and has_no_room):
+        return Full(f"{path}: {err}")
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY):
+        return Unavailable(f"{path}: {err}")
     return err

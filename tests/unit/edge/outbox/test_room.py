@@ -5,13 +5,13 @@ import sqlite3
 
 import pytest
 
-from edge.outbox.frame_file import _as_full
+from edge.outbox.frame_file import condition
 from edge.outbox.opening import outbox_path
 from edge.outbox.outbox import Outbox
 from edge.outbox.room import Room, ballast_path, create, free_ballast, lay_ballast
 from edge.outbox.schema import connect, connect_read_only, is_sound
 from edge.outbox.worker import OutboxWorker
-from sync_protocol.errors import Full
+from sync_protocol.errors import Full, Unavailable
 from sync_protocol.header import frame_crc
 from tests.support.edge_fakes import IDENTITY, frame_maker
 
@@ -41,13 +41,20 @@ def test_ballast_is_laid_once_freed_once_and_not_at_all_without_room(tmp_path: P
     assert not ballast_path(path).exists()
 
 
-def test_only_a_full_disk_is_full() -> None:
-    full = sqlite3.OperationalError("database or disk is full")
-    full.sqlite_errorcode = sqlite3.SQLITE_FULL
-    assert isinstance(_as_full(full), Full)
-    bug = sqlite3.OperationalError("no such table")
-    bug.sqlite_errorcode = sqlite3.SQLITE_ERROR
-    assert _as_full(bug) is bug
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (sqlite3.SQLITE_FULL, Full),
+        (sqlite3.SQLITE_IOERR_WRITE, Unavailable),
+        (sqlite3.SQLITE_READONLY, Unavailable),
+        (sqlite3.SQLITE_ERROR, sqlite3.OperationalError),
+    ],
+)
+def test_only_a_full_disk_is_full(tmp_path: Path, code: int, kind: type[Exception]) -> None:
+    """The folder has room: an input/output error there is a disk that fails."""
+    found = sqlite3.OperationalError("as SQLite says")
+    found.sqlite_errorcode = code
+    assert type(condition(tmp_path / "outbox.db", found)) is kind
 
 
 def test_sqlite_reporting_full_frees_the_ballast_and_tries_again(tmp_path: Path) -> None:
