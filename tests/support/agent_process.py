@@ -53,17 +53,17 @@ def write_recording(
 
 
 class AgentProcess:
-    """One device. Its folder is short, since the path of a Unix socket is."""
+    """One device; without `url` one that is nobody yet. Its folder is short, since the path of a Unix socket is."""
 
-    def __init__(self, url: str, recording: Path, *, frame_period_s: float = 0.2, extra: str = "") -> None:
+    def __init__(self, url: str | None, recording: Path, *, frame_period_s: float = 0.2, extra: str = "") -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="mp")
         self.folder = Path(self._folder.name)
         self.config = self.folder / "device.toml"
+        who, where = ('tenant = "acme"\ndevice = "van-1"\n', f'url = "{url}"\n') if url else ("", "")
         self.config.write_text(
-            f'tenant = "acme"\ndevice = "van-1"\nstate_dir = "{self.folder}/state"\n'
-            f'memory_dir = "{self.folder}/memory"\n'
+            f'{who}state_dir = "{self.folder}/state"\nmemory_dir = "{self.folder}/memory"\n'
             f'[replay]\npath = "{recording}"\n[sampling]\nframe_period_s = {frame_period_s}\n'
-            f'[uplink]\nurl = "{url}"\nretry_s = 0.05\nretry_max_s = 0.2\nack_timeout_s = 2\nhello_after_s = 3\n'
+            f"[uplink]\n{where}retry_s = 0.05\nretry_max_s = 0.2\nack_timeout_s = 2\nhello_after_s = 3\n"
             f"hello_wait_s = 1\n[outbox]\nsize_mb = 1\nballast_kb = 16\n{extra}"
         )
         self.process: subprocess.Popen[bytes] | None = None
