@@ -175,7 +175,7 @@ def bare_append(path: Path, target: Path, limit: int) -> tuple[float, float]:
     source.close()
     bare = TelemetryStore(target, TelemetryConfig())
     bare.open()
-    signals = [catalogue().by_name[name] for name in (*OBD_SIGNALS, *GPS_SIGNALS)]
+    signals = [signal for name in (*OBD_SIGNALS, *GPS_SIGNALS) if (signal := catalogue().by_name.get(name)) is not None]
     bare.write_sync(lambda cursor: add_columns(cursor, signals))
     begun = time.perf_counter()
     for part in parts:
