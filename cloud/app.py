@@ -15,6 +15,7 @@ from importlib.metadata import version
 import os
 from pathlib import Path
 import signal
+import time
 from typing import IO
 
 from litestar import Litestar
@@ -49,10 +50,11 @@ from cloud.http.api import make_api
 from cloud.http.guard import Guard, HttpMetrics
 from cloud.http.listener import Listener, bind_tcp, bind_unix
 from cloud.http.live_socket import LiveAccess
+from cloud.http.rates import Rates
 from cloud.http.web_app import WebApp
-from cloud.identity import member_routes
+from cloud.identity import credential_routes, member_routes
 from cloud.identity import routes as people_routes
-from cloud.identity.service import Identity
+from cloud.identity.service import Identity, keep_ending
 from cloud.ingest.broker import Broker
 from cloud.ingest.service import Ingest
 from cloud.ingest.source import connect
@@ -79,6 +81,7 @@ V1_ROUTES = [
     *live_socket.ROUTES,
     *people_routes.ROUTES,
     *member_routes.ROUTES,
+    *credential_routes.ROUTES,
     *enrolment_routes.ROUTES,
 ]
 LAG_S = 30.0
@@ -122,7 +125,7 @@ class Cloud:
         )
         self.hub = LiveHub(self.registry, self.ingest.publish)
         self.fleets = Fleets(self.db, self.registry, self.store, self.hub)
-        self.identity = Identity(self.db, self.registry)
+        self.identity = Identity(self.db, self.registry, config.mail)
         self.pulls = Pulls(
             self.registry,
             lambda vehicle_id: self.fleets.of(self.registry.owner_of(vehicle_id)).telemetry,
@@ -175,7 +178,7 @@ class Cloud:
                 group.create_task(self.hub.run(), name="live"),
                 group.create_task(self.pulls.run(), name="pulls"),
                 group.create_task(self.derive.run(), name="derive"),
-                group.create_task(self.people.sessions.run(), name="sessions"),
+                group.create_task(keep_ending(self.people), name="people"),
                 group.create_task(self.enrolling.run(self._connect_system), name="enrolment"),
                 group.create_task(keep_building(self.store), name="tiers"),
                 group.create_task(keep_rolling(self.store), name="spans"),
@@ -204,7 +207,7 @@ class Cloud:
             answers = control_app(self._control(), self.people_admin())
             control = Listener(answers, bind_unix(self.config.data_dir / SOCKET))
             guard = Guard(WebApp(self.api()), HttpMetrics(self.metrics), known_hosts(self.config))
-            web = Listener(guard, tcp, tls)
+            web = Listener(guard, tcp, tls, listen.proxies)
             await control.start()
             await web.start()
             for listener in (control, web):
@@ -247,7 +250,8 @@ class Cloud:
                 "enrolling": lambda: self.enrolling,
                 "probes": lambda: probes,
             },
-            people.sessions.identify,
+            people.identify,
+            Rates(self.config.listen.requests_per_s, self.config.listen.requests_burst, time.monotonic),
         )
 
     async def _connect_system(self, login: Login) -> Client:

@@ -1,7 +1,7 @@
 """Configuration of the cloud service: `milepost-cloud.toml` and `MILEPOST__SECTION__KEY`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -97,6 +97,23 @@ class ListenConfig(msgspec.Struct, forbid_unknown_fields=True):
     port: Port = 8080
     tls: bool = True
     """With the certificate of the identity. False: for a proxy on this machine that has one of its own."""
+    proxies: list[str] = msgspec.field(default_factory=list)
+    """Addresses of proxies in front, whose X-Forwarded-For tells who calls; of others it is not believed."""
+    requests_per_s: Positive = 100.0
+    """Of one person, key or, without a log-in, address; beyond `requests_burst` more the answer is 429."""
+    requests_burst: Count = 1_000
+
+
+class MailConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """The server that takes mail to people: invitations, new passwords. Without `host` no mail is sent."""
+
+    host: str | None = None
+    port: Port = 587
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    """`none` only for a server on this machine or behind a tunnel of its own."""
+    user: str | None = None
+    password_file: Path | None = None
+    sender: str = "milepost@localhost"
 
 
 class CloudConfig(msgspec.Struct, forbid_unknown_fields=True):
@@ -109,6 +126,7 @@ class CloudConfig(msgspec.Struct, forbid_unknown_fields=True):
     nats: NatsConfig = msgspec.field(default_factory=NatsConfig)
     database: DatabaseConfig = msgspec.field(default_factory=DatabaseConfig)
     enrolment: EnrolmentConfig = msgspec.field(default_factory=EnrolmentConfig)
+    mail: MailConfig = msgspec.field(default_factory=MailConfig)
     registry: RegistryConfig = msgspec.field(default_factory=RegistryConfig)
     ingest: IngestConfig = msgspec.field(default_factory=IngestConfig)
     telemetry: TelemetryConfig = msgspec.field(default_factory=TelemetryConfig)

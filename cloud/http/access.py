@@ -5,7 +5,7 @@ subprotocol beside the real one, `new WebSocket(url, ["milepost.v1", "bearer." +
 ends in logs.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -14,6 +14,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
 from cloud.http.problem import Unauthenticated
+from cloud.http.rates import Rates
 from cloud.identity.policy import Action, Principal, may
 from sync_protocol.errors import Denied
 
@@ -39,9 +40,24 @@ class Authenticate:
         await self._app(scope, receive, send)
 
 
-def check_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Litestar guard: 401 without a principal, 403 for one that may not do the route's action."""
-    action: Action = handler.opt["action"]
+def guard_with(rates: Rates) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
+    """Litestar guard: 429 for who calls too often, 401 without a principal, 403 when it may not do the action."""
+
+    def check(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        rates.take(_caller(connection.scope))
+        _check_access(connection, handler.opt["action"])
+
+    return check
+
+
+def _caller(scope: Scope) -> Hashable:
+    principal, client = scope["user"], scope["client"]
+    if isinstance(principal, Principal):
+        return principal.kind, principal.number
+    return "" if client is None else client[0]
+
+
+def _check_access(connection: ASGIConnection[Any, Any, Any, Any], action: Action) -> None:
     if action is Action.PUBLIC:
         return
     principal: Principal | None = connection.scope["user"]

@@ -11,8 +11,9 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ControllerRouterHandler
 
-from cloud.http.access import Authenticate, Identify, check_access, require_actions
+from cloud.http.access import Authenticate, Identify, guard_with, require_actions
 from cloud.http.problem import problem_response
+from cloud.http.rates import Rates
 from sync_protocol.errors import MilepostError
 
 PREFIX = "/api/v1"
@@ -24,6 +25,7 @@ def make_api(
     operations: Sequence[ControllerRouterHandler],
     dependencies: Mapping[str, Callable[..., Any]],
     identify: Identify,
+    rates: Rates,
 ) -> Litestar:
     """The API with `v1` below /api/v1 and `operations` (health, metrics) beside it, which are open.
 
@@ -31,7 +33,7 @@ def make_api(
     """
     require_actions(v1)
     return Litestar(
-        [Router(PREFIX, route_handlers=list(v1), guards=[check_access]), *operations],
+        [Router(PREFIX, route_handlers=list(v1), guards=[guard_with(rates)]), *operations],
         # Here and not at the router, which copies deeply what it is given.
         middleware=[partial(Authenticate, identify=identify)],
         dependencies={name: Provide(make, sync_to_thread=False) for name, make in dependencies.items()},

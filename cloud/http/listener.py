@@ -1,7 +1,7 @@
 """uvicorn inside our own loop, on sockets that we bind: the service starts and stops it, signals stay ours."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 import os
 from pathlib import Path
@@ -31,9 +31,14 @@ class TlsFiles(NamedTuple):
 
 
 class Listener:
-    """Serves one ASGI application on one socket, from `start` to `stop`; with `tls` over TLS 1.3."""
+    """Serves one ASGI application on one socket, from `start` to `stop`; with `tls` over TLS 1.3.
 
-    def __init__(self, app: Any, bound: socket.socket, tls: TlsFiles | None = None) -> None:
+    What `proxies` (addresses) say of who calls is believed.
+    """
+
+    def __init__(
+        self, app: Any, bound: socket.socket, tls: TlsFiles | None = None, proxies: Sequence[str] = ()
+    ) -> None:
         self._bound = bound
         # Browsers always offer permessage-deflate; for messages this small it costs more CPU than it saves.
         config = uvicorn.Config(
@@ -42,7 +47,8 @@ class Listener:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
             ws="websockets-sansio",
             ws_per_message_deflate=False,
             ws_max_size=64 * 1024,

@@ -65,7 +65,10 @@ PROBLEMS = {
     status: ResponseSpec(Problem, generate_examples=False, description=description, media_type=MEDIA_TYPE)
     for status, description in (
         (400, "The request is wrong"),
+        (401, "Nobody is logged in with this request"),
+        (403, "The caller may not do this"),
         (404, "There is no such thing"),
+        (429, "The caller asks too often"),
     )
 }
 """For the OpenAPI description of every route."""

@@ -13,6 +13,7 @@ from cloud.db.engine import Database
 from cloud.http.problem import InvalidInput, Unauthenticated
 from cloud.identity.passwords import Passwords, check_password
 from cloud.identity.policy import Principal, Role
+from cloud.identity.second_factor import SecondFactor
 from cloud.identity.sessions import Caller, Opened, Sessions, Tenants
 from cloud.identity.tables import Membership, User
 from cloud.identity.throttle import Throttle
@@ -61,6 +62,7 @@ class Accounts:
         db: Database,
         passwords: Passwords,
         sessions: Sessions,
+        second: SecondFactor,
         tenants: Tenants,
         clock: Callable[[], datetime],
         passed_s: Callable[[], float],
@@ -68,18 +70,22 @@ class Accounts:
         self._db = db
         self._passwords = passwords
         self._sessions = sessions
+        self._second = second
         self._tenants = tenants
         self._clock = clock
         self._by_account = Throttle(passed_s)
         self._by_client = Throttle(passed_s, CLIENT_TRIES)
 
-    async def log_in(self, email: str, password: str, tenant: str | None, caller: Caller) -> Opened:
+    async def log_in(
+        self, email: str, password: str, tenant: str | None, caller: Caller, otp: str | None = None
+    ) -> Opened:
         """Open a session; for the named tenant, else for the first one the user belongs to.
 
         One answer for a wrong password, an unknown or disabled user and a foreign tenant.
         """
         email = email.strip().lower()
         await self.prove(email, password, caller)
+        await self.prove_second(email, otp)
 
         def read(session: Session) -> tuple[int, list[Seat]]:
             user = session.scalars(select(User).where(User.email == email)).one()
@@ -126,9 +132,7 @@ class Accounts:
         except Unauthenticated:
             raise InvalidInput("$.current_password", "the password that you have") from None
         check_password(new, user.email, "$.new_password")
-        await self._set_password(user.id, new)
-        await self._sessions.end_all(user.id, "password_changed", but=principal.session_id)
-        log.info("password_changed", user_id=user.id)
+        await self.set_password(user.id, new, but=principal.session_id)
 
     async def add(self, email: str, name: str, tenant_id: int, role: Role, password: str) -> int:
         """A new user with a password and one membership. `Conflict` when the address is taken."""
@@ -209,7 +213,14 @@ class Accounts:
         self._by_account.succeeded(account)
         self._by_client.succeeded(client)
 
-    async def _set_password(self, user_id: int, password: str) -> None:
+    async def prove_second(self, email: str, otp: str | None) -> None:
+        """`Unauthenticated` when this user, whose password was right, needs a one-time code and this is none."""
+        user_id = await self._db.run(lambda session: session.scalar(select(User.id).where(User.email == email)))
+        assert user_id is not None
+        await self._second.prove(user_id, otp)
+
+    async def set_password(self, user_id: int, password: str, *, but: str = "") -> None:
+        """Another password; every session of the user ends, except one."""
         password_hash = await self._passwords.hash(password)
 
         def write(session: Session) -> None:
@@ -218,6 +229,8 @@ class Accounts:
                 user.password_hash = password_hash
 
         await self._db.write(write)
+        await self._sessions.end_all(user_id, "password_changed", but=but)
+        log.info("password_changed", user_id=user_id)
 
 
 def _seats(session: Session, user_id: int) -> list[Seat]:

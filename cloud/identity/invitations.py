@@ -103,11 +103,12 @@ class Invitations:
 
         return await self._db.run(read)
 
-    async def accept(self, token: str, name: str, password: str, caller: Caller) -> Opened:
+    async def accept(self, token: str, name: str, password: str, caller: Caller, otp: str | None = None) -> Opened:
         """Become a member and log in: with a new password, or with the one that the address has here already."""
         invited = await self.look(token)
         if invited.is_known:
             await self._accounts.prove(invited.email, password, caller)
+            await self._accounts.prove_second(invited.email, otp)
             password_hash = None
         else:
             check_password(password, invited.email)

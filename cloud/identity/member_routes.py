@@ -26,6 +26,13 @@ from cloud.identity.payloads import (
 from cloud.identity.policy import Action, Role
 from cloud.identity.routes import People, caller_of, with_cookie
 from cloud.identity.tables import Invitation
+from sync_protocol.errors import Unavailable
+
+_INVITED = """You are invited to {tenant} on Milepost, as {role}.
+
+Come in here, within a week:
+{link}
+"""
 
 
 @get("/members", action=Action.READ_MEMBERS, responses=PROBLEMS, tags=["members"])
@@ -59,10 +66,15 @@ async def list_invitations(people: NamedDependency[People], scope: Scope) -> Inv
 async def invite(
     people: NamedDependency[People], scope: Scope, data: JSONBody[InvitationOrder]
 ) -> Response[NewInvitation]:
-    """Invite somebody, with a role no higher than the caller's own. The link is good once, for a week."""
+    """Invite somebody, with a role no higher than the caller's own. The link is good once, for a week.
+
+    Where the service has a mail server, it is sent too.
+    """
     principal = principal_of(scope)
     row, token = await people.invitations.make(principal.tenant_id, data.email, data.role, principal.actions)
-    made = NewInvitation(row.id, row.email, Role(row.role), row.expires, people.link("invitation", token))
+    link = people.link("invitation", token)
+    is_sent = await _send(people, row, principal.tenant, link)
+    made = NewInvitation(row.id, row.email, Role(row.role), row.expires, link, is_sent)
     return Response(made, status_code=201, headers={"Cache-Control": "no-store"})
 
 
@@ -85,7 +97,19 @@ async def accept_invitation(
 ) -> Response[AccessToken]:
     """Become a member and log in."""
     caller = caller_of(request.scope)
-    return with_cookie(people, await people.invitations.accept(data.token, data.name, data.password, caller))
+    opened = await people.invitations.accept(data.token, data.name, data.password, caller, data.otp)
+    return with_cookie(people, opened)
+
+
+async def _send(people: People, row: Invitation, tenant: str, link: str) -> bool:
+    if people.mailer is None:
+        return False
+    text = _INVITED.format(tenant=tenant, role=row.role, link=link)
+    try:
+        await people.mailer.send(row.email, f"You are invited to {tenant} on Milepost", text)
+    except Unavailable:
+        return False  # the invitation stands, and its link can be sent by hand
+    return True
 
 
 def _member(seated: Seated) -> Member:

@@ -8,15 +8,20 @@ import msgspec
 from cloud.identity.policy import Action, Role
 
 Password = Annotated[str, msgspec.Meta(max_length=200)]
+Otp = Annotated[str, msgspec.Meta(max_length=40)]
 
 
 class TokenForm(msgspec.Struct, frozen=True):
-    """OAuth 2 password grant, as a form. `tenant` chooses among several that the user belongs to."""
+    """OAuth 2 password grant, as a form. `tenant` chooses among several that the user belongs to.
+
+    `otp`: a one-time or recovery code; the answer `/problems/one-time-code-needed` asks for it.
+    """
 
     username: Annotated[str, msgspec.Meta(max_length=254)]
     password: Password
     grant_type: Literal["password"] = "password"  # the grant's name
     tenant: Annotated[str, msgspec.Meta(max_length=63)] | None = None
+    otp: Otp | None = None
 
 
 class AccessToken(msgspec.Struct, frozen=True):
@@ -28,9 +33,10 @@ class AccessToken(msgspec.Struct, frozen=True):
 
 
 class Ways(msgspec.Struct, frozen=True):
-    """How to log in here. In a demo, `POST /auth/demo` is enough."""
+    """How to log in here. In a demo, `POST /auth/demo` is enough. `has_mail`: forgotten passwords can be mended."""
 
     is_demo: bool
+    has_mail: bool
 
 
 class Me(msgspec.Struct, frozen=True):
@@ -43,6 +49,7 @@ class Me(msgspec.Struct, frozen=True):
     role: Role
     actions: list[Action]
     is_demo: bool
+    has_second_factor: bool
     session_id: str
 
 
@@ -109,9 +116,10 @@ class InvitationView(msgspec.Struct, frozen=True):
 
 
 class NewInvitation(InvitationView, frozen=True):
-    """`link` is shown this once."""
+    """`link` is shown this once; `is_sent`: the mail server has taken it."""
 
     link: str
+    is_sent: bool
 
 
 class InvitationList(msgspec.Struct, frozen=True):
@@ -141,6 +149,7 @@ class Acceptance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: LinkToken
     name: Name
     password: Password
+    otp: Otp | None = None
 
 
 class PasswordChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,3 +157,66 @@ class PasswordChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     current_password: Password
     new_password: Password
+
+
+class NewSecondFactor(msgspec.Struct, frozen=True):
+    """For an authenticator app: `uri` as a QR code, or `secret` typed in. It counts after a first code."""
+
+    secret: str
+    uri: str
+
+
+class OneTimeCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A code of the authenticator app, or a recovery code."""
+
+    code: Otp
+
+
+class RecoveryCodes(msgspec.Struct, frozen=True):
+    """Each is good once in place of a one-time code. They are shown this once."""
+
+    codes: list[str]
+
+
+class ResetOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose password was forgotten."""
+
+    email: Email
+
+
+class NewPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The part of a link behind the `#`, and the password wanted: at least 12 characters."""
+
+    token: LinkToken
+    password: Password
+
+
+class ApiKeyOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key for a machine: what it may do, and for how long."""
+
+    name: Name
+    actions: Annotated[list[Action], msgspec.Meta(min_length=1, max_length=40)]
+    days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 90
+
+
+class ApiKeyView(msgspec.Struct, frozen=True):
+    """An API key that is good. `last_used` is known to the hour."""
+
+    id: int
+    name: str
+    actions: list[str]
+    created: datetime
+    expires: datetime
+    last_used: datetime | None
+
+
+class NewApiKey(ApiKeyView, frozen=True):
+    """`token` goes into `Authorization: Bearer`; it is shown this once."""
+
+    token: str
+
+
+class ApiKeyList(msgspec.Struct, frozen=True):
+    """The API keys that are good, the newest first."""
+
+    items: list[ApiKeyView]

@@ -14,10 +14,15 @@ from litestar.types import Scope
 from cloud.http.access import principal_of
 from cloud.http.problem import PROBLEMS, Unauthenticated
 from cloud.identity.accounts import Accounts
+from cloud.identity.api_keys import PREFIX as KEY_PREFIX
+from cloud.identity.api_keys import ApiKeys
 from cloud.identity.invitations import Invitations
+from cloud.identity.mail import Mailer
 from cloud.identity.members import Members
 from cloud.identity.payloads import AccessToken, Me, PasswordChange, SessionList, SessionView, TokenForm, Ways
-from cloud.identity.policy import Action
+from cloud.identity.policy import Action, Principal
+from cloud.identity.resets import Resets
+from cloud.identity.second_factor import SecondFactor
 from cloud.identity.sessions import ACCESS_LIFE_S, Caller, Opened, Sessions, Tenants
 
 COOKIE = "milepost_refresh"
@@ -36,19 +41,27 @@ class People(NamedTuple):
     sessions: Sessions
     members: Members
     invitations: Invitations
+    second: SecondFactor
+    resets: Resets
+    keys: ApiKeys
+    mailer: Mailer | None
     is_demo: bool
     is_secure: bool
     url: Callable[[], str]
 
+    def identify(self, token: str) -> Principal | None:
+        """The principal behind an access token or an API key."""
+        return self.keys.identify(token) if token.startswith(KEY_PREFIX) else self.sessions.identify(token)
+
     def link(self, page: str, token: str) -> str:
-        """An address for a mail. The token stands behind the `#`: browsers keep that part, no log ever has it."""
-        return f"{self.url()}/{page}#{token}"
+        """An address of the web app that is for one person."""
+        return link(self.url, page, token)
 
 
 @get("/auth/ways", action=Action.PUBLIC, responses=PROBLEMS, tags=["people"])
 async def get_ways(people: NamedDependency[People]) -> Ways:
     """How one logs in to this service."""
-    return Ways(people.is_demo)
+    return Ways(people.is_demo, people.mailer is not None)
 
 
 @post("/auth/token", action=Action.PUBLIC, status_code=200, responses=PROBLEMS, tags=["people"])
@@ -58,7 +71,8 @@ async def log_in(
     data: Annotated[TokenForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Response[AccessToken]:
     """Log in with e-mail address and password (OAuth 2 password grant)."""
-    opened = await people.accounts.log_in(data.username, data.password, data.tenant, caller_of(request.scope))
+    caller = caller_of(request.scope)
+    opened = await people.accounts.log_in(data.username, data.password, data.tenant, caller, data.otp)
     return with_cookie(people, opened)
 
 
@@ -101,6 +115,7 @@ async def get_me(people: NamedDependency[People], scope: Scope) -> Me:
         principal.role,
         sorted(principal.actions),
         principal.is_demo,
+        user.totp_since is not None,
         principal.session_id,
     )
 
@@ -137,6 +152,11 @@ async def list_sessions(people: NamedDependency[People], scope: Scope) -> Sessio
 async def end_session(people: NamedDependency[People], scope: Scope, session_id: FromPath[str]) -> None:
     """End one of the caller's sessions: its tokens and its live connections are over at once."""
     await people.sessions.end_own(principal_of(scope).number, session_id)
+
+
+def link(url: Callable[[], str], page: str, token: str) -> str:
+    """An address with a token, which stands behind the `#`: browsers keep that part, so that no log ever has it."""
+    return f"{url()}/{page}#{token}"
 
 
 def caller_of(scope: Scope) -> Caller:

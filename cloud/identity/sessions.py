@@ -5,7 +5,7 @@ with it. Lives in the event loop.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 import secrets
@@ -26,7 +26,6 @@ IDLE, LONGEST, DEMO = timedelta(days=14), timedelta(days=90), timedelta(days=1)
 # Two tabs, or a lost answer: so long after a refresh the token before it gives the same answer again.
 GRACE = timedelta(seconds=20)
 KEPT_ENDED = timedelta(days=90)
-_SWEEP_S = 30.0
 _OVER = "The session has ended: log in."
 log = structlog.get_logger()
 
@@ -215,16 +214,11 @@ class Sessions:
             )
             before.ended.set()
 
-    async def run(self) -> None:
-        """End what has expired. Runs until cancelled."""
-        while True:
-            await asyncio.sleep(_SWEEP_S)
-            for session_id in self._expired():
-                await self.end(session_id, "expired")
-
-    def _expired(self) -> Sequence[str]:
+    async def end_expired(self) -> None:
+        """End what has expired, and with it live connections."""
         now = self._clock()
-        return [session_id for session_id, live in self._live.items() if live.expires <= now]
+        for session_id in [one for one, live in self._live.items() if live.expires <= now]:
+            await self.end(session_id, "expired")
 
     def _principal(self, session_id: str, user_id: int, tenant_id: int, role: Role, is_demo: bool) -> Principal:
         return Principal(

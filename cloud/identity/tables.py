@@ -2,7 +2,17 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud.db.base import Base, TenantOwned, Utc
@@ -12,7 +22,10 @@ Id = BigInteger().with_variant(Integer, "sqlite")
 
 
 class User(Base):
-    """A person. `email` is in lower case. Without `password_hash` nobody can log in with a password."""
+    """A person. `email` is in lower case. Without `password_hash` nobody can log in with a password.
+
+    `totp_secret` is sealed; it counts from `totp_since` on. `totp_step` is the step of the code used last.
+    """
 
     __tablename__ = "users"
 
@@ -23,6 +36,10 @@ class User(Base):
     is_demo: Mapped[bool] = mapped_column(Boolean)
     created: Mapped[datetime] = mapped_column(Utc)
     disabled: Mapped[datetime | None] = mapped_column(Utc)
+    totp_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    totp_since: Mapped[datetime | None] = mapped_column(Utc)
+    totp_step: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    recovery_hashes: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Membership(TenantOwned, Base):
@@ -66,4 +83,33 @@ class Invitation(TenantOwned, Base):
     role: Mapped[str] = mapped_column(String(12))
     created: Mapped[datetime] = mapped_column(Utc)
     expires: Mapped[datetime] = mapped_column(Utc)
+    used: Mapped[datetime | None] = mapped_column(Utc)
+
+
+class PasswordReset(Base):
+    """A link by which a user sets a new password once; the link itself is stored as a hash."""
+
+    __tablename__ = "password_resets"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created: Mapped[datetime] = mapped_column(Utc)
+    expires: Mapped[datetime] = mapped_column(Utc)
+    used: Mapped[datetime | None] = mapped_column(Utc)
+
+
+class ApiKey(TenantOwned, Base):
+    """A machine's key: what it may do, and until when; the key itself is stored as a hash."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(80))
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    actions: Mapped[list[str]] = mapped_column(JSON)
+    made_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created: Mapped[datetime] = mapped_column(Utc)
+    expires: Mapped[datetime] = mapped_column(Utc)
+    ended: Mapped[datetime | None] = mapped_column(Utc)
     used: Mapped[datetime | None] = mapped_column(Utc)

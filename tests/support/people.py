@@ -9,12 +9,15 @@ from cloud.db.base import Base
 from cloud.db.engine import Database
 from cloud.fleet.tables import Tenant
 from cloud.identity.accounts import Accounts
+from cloud.identity.api_keys import ApiKeys
 from cloud.identity.invitations import Invitations
 from cloud.identity.members import Members
 from cloud.identity.passwords import Passwords
 from cloud.identity.policy import Principal, Role
+from cloud.identity.second_factor import SecondFactor
 from cloud.identity.sessions import Caller, Sessions
 from cloud.identity.tokens import Tokens
+from cloud.identity.vault import Vault
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECRET = bytes(range(32))
@@ -53,9 +56,12 @@ class Town:
         """Read what the database has, as after a start."""
         self.sessions = Sessions(self.db, self.tokens, Directory(), lambda: self.now)
         self.sessions.load(is_demo=is_demo)
+        self.second = SecondFactor(self.db, Vault(SECRET), lambda: self.now, lambda: self.passed_s)
         self.accounts = Accounts(
-            self.db, self.passwords, self.sessions, Directory(), lambda: self.now, lambda: self.passed_s
+            self.db, self.passwords, self.sessions, self.second, Directory(), lambda: self.now, lambda: self.passed_s
         )
+        self.keys = ApiKeys(self.db, Directory(), lambda: self.now)
+        self.keys.load()
 
         self.invitations = Invitations(self.db, self.accounts, self.sessions, lambda: self.now)
         self.members = Members(self.db, self.sessions)

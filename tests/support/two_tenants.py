@@ -78,7 +78,12 @@ class TwoTenants:
             with self.client(name, Role.OWNER) as http:
                 pull = http.post(f"/api/v1/vehicles/{TENANTS[name]}/pulls", json=asked)
                 claims = http.post("/api/v1/claim-codes", json={"days": 1})
-            self.objects[name] |= {"number": str(pull.json()["id"]), "claim_id": str(claims.json()["items"][0]["id"])}
+                key = http.post("/api/v1/api-keys", json={"name": _mark(name), "actions": ["fleet.read"]})
+            self.objects[name] |= {
+                "number": str(pull.json()["id"]),
+                "claim_id": str(claims.json()["items"][0]["id"]),
+                "key_id": str(key.json()["id"]),
+            }
 
     def stop(self) -> None:
         """Stop the service and wait for its end."""

@@ -34,6 +34,8 @@ PUBLIC = {
     ("POST", "/auth/demo"),
     ("POST", "/auth/refresh"),
     ("POST", "/auth/log-out"),
+    ("POST", "/auth/password-resets"),
+    ("POST", "/auth/password-resets/use"),
     ("POST", "/auth/invitations/look"),
     ("POST", "/auth/invitations/accept"),
     # A device has no log-in: it comes with a claim code, or with the proof of its key.
@@ -45,11 +47,13 @@ PUBLIC = {
 """What needs no log-in. Whoever adds to this says why in the review."""
 QUERIES = {"signals": "speed_kmh"}
 """Values of query parameters that are required."""
-BODIES: dict[str, dict[str, str]] = {
+BODIES: dict[str, dict[str, Any]] = {
     "VehicleChange": {"plate": "stolen"},
     "PullRequest": {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T01:00:00Z"},
     "RoleChange": {"role": "driver"},
     "InvitationOrder": {"email": "new@fleet.example", "role": "driver"},
+    "OneTimeCode": {"code": "000000"},
+    "ApiKeyOrder": {"name": "report", "actions": ["fleet.read"]},
     "ClaimRequest": {"vehicle_id": "{vehicle_id}"},
     "Move": {"vehicle_id": "{vehicle_id}"},
     "PasswordChange": {"current_password": "not this one", "new_password": "some other lantern"},
@@ -114,9 +118,13 @@ def _operation(document: Any, method: str, path: str, operation: Any, actions: A
         name = content["schema"]["$ref"].rpartition("/")[2]
         assert name in BODIES, f"{method} {path}: add a body that is right in form to BODIES for {name}"
         body = BODIES[name]
-    inside = [value for value in (body or {}).values() if value.startswith("{")]
+    inside = [value for value in (body or {}).values() if _is_reference(value)]
     names = dict.fromkeys(re.findall(r"\{(\w+)\}", "".join([path, *inside])))
     return Operation(method, path, action, tuple(names), {name: QUERIES[name] for name in required}, body)
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("{")
 
 
 def call(http: httpx.Client, operation: Operation, objects: dict[str, str]) -> httpx.Response:
@@ -124,7 +132,7 @@ def call(http: httpx.Client, operation: Operation, objects: dict[str, str]) -> h
     assert not unknown, f"{operation}: add an object of each tenant under {unknown} to TwoTenants.objects"
     path = operation.path.format(**objects)
     body = operation.body and {
-        name: int(objects[value[1:-1]]) if value.startswith("{") else value for name, value in operation.body.items()
+        name: int(objects[value[1:-1]]) if _is_reference(value) else value for name, value in operation.body.items()
     }
     return http.request(operation.method, PREFIX + path, params=operation.query, json=body)
 

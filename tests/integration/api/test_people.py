@@ -45,7 +45,7 @@ def invited(deployment: CloudProcess, email: str, role: str = "owner") -> str:
 
 
 def test_nothing_is_open_before_anybody_is_invited(http: httpx.Client) -> None:
-    assert http.get("/auth/ways").json() == {"is_demo": False}
+    assert http.get("/auth/ways").json() == {"is_demo": False, "has_mail": False}
     assert http.post("/auth/demo").status_code == 404
     assert http.get("/vehicles").status_code == 401
     guessed = http.post("/auth/token", data={"username": "admin", "password": "admin"})
