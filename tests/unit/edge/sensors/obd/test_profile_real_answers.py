@@ -35,6 +35,7 @@ def test_the_oil_temperature_is_the_one_that_was_recorded() -> None:
     assert compared > 100
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_the_etios_says_zero_for_a_ratio_and_changes_its_temperatures_slowly() -> None:
     profile = load_profiles(None)["toyota_etios"]
