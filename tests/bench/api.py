@@ -88,10 +88,8 @@ def main() -> None:
 
 def run(folder: Path, rows: int, rounds: int) -> None:
     """Measure over one store."""
+    end = end_of(folder / "telemetry.duckdb")
     with duckdb.connect(str(folder / "telemetry.duckdb"), read_only=True) as connection:
-        found = connection.execute("SELECT max(ts) FROM tel WHERE stream_no <= ?", [api_store.VEHICLES]).fetchone()
-        assert found is not None
-        end = found[0].replace(tzinfo=UTC)
         bare = bare_query(connection, end, rounds)
     age_min = (datetime.now(UTC) - end).total_seconds() / 60
     process = CloudProcess(folder).start()
@@ -105,6 +103,15 @@ def run(folder: Path, rows: int, rounds: int) -> None:
         sender.wait()
         process.stop()
     show({"rows": rows, "store_age_min": round(age_min)}, times, floor, bare, stored)
+
+
+def end_of(file: Path) -> datetime:
+    """When the rows that the store was made with end."""
+    with duckdb.connect(str(file), read_only=True) as connection:
+        found = connection.execute("SELECT max(ts) FROM tel_base WHERE stream_no <= ?", [api_store.VEHICLES]).fetchone()
+    assert found is not None
+    end: datetime = found[0]
+    return end.replace(tzinfo=UTC)
 
 
 def bare_query(connection: duckdb.DuckDBPyConnection, end: datetime, rounds: int) -> list[float]:

@@ -11,7 +11,7 @@ ingest drains a backlog of 2,000 new devices into the same store.
 """
 
 import argparse
-from datetime import UTC, datetime
+from datetime import datetime
 import os
 from pathlib import Path
 import shutil
@@ -64,12 +64,13 @@ def main() -> None:
 def measure(folder: Path, vehicles: int, rounds: int) -> dict[str, float]:
     """All figures of one store."""
     file = folder / "telemetry.duckdb"
-    figures = {"file_mb": file.stat().st_size / 1e6, "vehicles": vehicles}
+    figures: dict[str, float] = {"file_mb": file.stat().st_size / 1e6, "vehicles": vehicles}
+    end = api.end_of(file)
     begun = time.monotonic()
     process = CloudProcess(folder).start()
     try:
         figures["start_s"] = time.monotonic() - begun
-        figures |= read(process.url, vehicles, rounds, datetime.fromtimestamp(file.stat().st_mtime, UTC))
+        figures |= read(process.url, vehicles, rounds, end)
         assert process.status is not None
         figures["rss_mb"] = psutil.Process(process.status.pid).memory_info().rss / 1e6
     finally:
