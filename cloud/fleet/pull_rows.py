@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud.fleet.pull_view import Pull
@@ -25,4 +25,5 @@ def save_pulls(session: Session, tenant_id: int, pulls: Sequence[Pull]) -> None:
 
 def remove_pulls(session: Session, numbers: Sequence[int]) -> None:
     """Forget pulls."""
-    session.execute(delete(PulledRange).where(PulledRange.id.in_(numbers)))
+    for row in session.scalars(select(PulledRange).where(PulledRange.id.in_(numbers))):
+        session.delete(row)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 import structlog
 
@@ -178,7 +178,9 @@ class FleetRegistry:
             left_at = self._after_last_change(device_id, now)
 
             def write(session: Session) -> None:
-                session.execute(update(Device).where(Device.id == device_id).values(removed=now))
+                row = session.get(Device, device_id)
+                assert row is not None, "memory is the truth"
+                row.removed = now
                 if is_seated:
                     left = Assignment(tenant_id=ref.tenant_id, device_id=device_id, vehicle_id=None, valid_from=left_at)
                     session.add(left)

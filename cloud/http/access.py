@@ -6,6 +6,7 @@ ends in logs.
 """
 
 from collections.abc import Callable, Hashable, Iterable
+from secrets import token_hex
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -16,6 +17,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Sen
 from cloud.http.problem import Unauthenticated
 from cloud.http.rates import Rates
 from cloud.identity.policy import Action, Principal, may
+from cloud.origin import Origin, acting
 from sync_protocol.errors import Denied
 
 SUBPROTOCOL = "milepost.v1"
@@ -27,7 +29,7 @@ Identify = Callable[[str], Principal | None]
 
 
 class Authenticate:
-    """Litestar middleware: `scope["user"]` is the principal, or None."""
+    """Litestar middleware: `scope["user"]` is the principal, or None; the caller is the origin of what follows."""
 
     def __init__(self, app: ASGIApp, identify: Identify) -> None:
         self._app = app
@@ -36,8 +38,10 @@ class Authenticate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Identify, and pass on."""
         token = _token(scope)
-        scope["user"] = None if token is None else self._identify(token)
-        await self._app(scope, receive, send)
+        principal = None if token is None else self._identify(token)
+        scope["user"] = principal
+        with acting(_origin(scope, principal)):
+            await self._app(scope, receive, send)
 
 
 def guard_with(rates: Rates) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
@@ -83,6 +87,20 @@ def require_actions(handlers: Iterable[ControllerRouterHandler]) -> None:
         opt = getattr(handler, "opt", {})
         if not isinstance(opt.get("action"), Action):
             raise TypeError(f"{handler}: expected action=Action.… in the route's decorator")
+
+
+def _origin(scope: Scope, principal: Principal | None) -> Origin:
+    handler = scope.get("route_handler")
+    agent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"), "")
+    client = scope.get("client")
+    return Origin(
+        "nobody" if principal is None else principal.kind,
+        None if principal is None else principal.number,
+        "" if handler is None else handler.handler_name,
+        "" if client is None else client[0],
+        agent,
+        token_hex(8),
+    )
 
 
 def _token(scope: Scope) -> str | None:

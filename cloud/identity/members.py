@@ -1,8 +1,9 @@
 """The members of a tenant: seen, given another role, removed. Nobody gives or takes more than the own role."""
 
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.orm import Session
 import structlog
 
@@ -67,6 +68,18 @@ class Members:
         await self._db.write(write)
         await self._sessions.role_changed(user_id, principal.tenant_id, None)
         log.info("member_removed", tenant_id=principal.tenant_id, user_id=user_id)
+
+
+def tenants_of(connection: Connection, user_id: int) -> Sequence[int]:
+    """The tenants that a user belongs to."""
+    query = select(Membership.tenant_id).where(Membership.user_id == user_id).order_by(Membership.tenant_id)
+    return connection.execute(query).scalars().all()
+
+
+def names_of(session: Session, user_ids: Collection[int]) -> dict[int, str]:
+    """The names of users, of those that are still there: {id: name}."""
+    rows = session.execute(select(User.id, User.name).where(User.id.in_(user_ids)))
+    return {row.id: row.name for row in rows}
 
 
 def _member(session: Session, principal: Principal, user_id: int) -> tuple[Membership, User]:

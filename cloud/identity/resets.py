@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 import secrets
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 import structlog
 
@@ -73,11 +73,9 @@ class Resets:
         def write(session: Session) -> None:
             self._good(session, token)
             # Also those that were asked for and not opened.
-            session.execute(
-                update(PasswordReset)
-                .where(PasswordReset.user_id == user.id, PasswordReset.used.is_(None))
-                .values(used=now)
-            )
+            links = select(PasswordReset).where(PasswordReset.user_id == user.id, PasswordReset.used.is_(None))
+            for link in session.scalars(links):
+                link.used = now
 
         await self._db.write(write)
         await self._accounts.set_password(user.id, password)

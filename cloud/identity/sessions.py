@@ -5,13 +5,13 @@ with it. Lives in the event loop.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 import secrets
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 import structlog
 
@@ -84,7 +84,8 @@ class Sessions:
         now = self._clock()
 
         def read(session: Session) -> None:
-            session.execute(delete(PersonSession).where(PersonSession.ended < now - KEPT_ENDED))
+            for old in session.scalars(select(PersonSession).where(PersonSession.ended < now - KEPT_ENDED)):
+                session.delete(old)
             rows = session.execute(
                 select(PersonSession, Membership.role, User.is_demo)
                 .join(User, User.id == PersonSession.user_id)
@@ -146,11 +147,7 @@ class Sessions:
             if not live.principal.is_demo:
                 live.expires = min(live.created + LONGEST, now + IDLE)
             news = {"generation": live.generation, "refreshed": now, "expires": live.expires}
-            await self._db.write(
-                lambda session: session.execute(
-                    update(PersonSession).where(PersonSession.id == said.session_id).values(news)
-                )
-            )
+            await self._change(said.session_id, news)
         elif said.generation != live.generation - 1 or now - live.refreshed > GRACE:
             log.warning("refresh_token_reused", user_id=live.principal.number)
             await self.end(said.session_id, "token_reused")
@@ -186,12 +183,7 @@ class Sessions:
         if live is None:
             return
         live.principal.ended.set()
-        now = self._clock()
-        await self._db.write(
-            lambda session: session.execute(
-                update(PersonSession).where(PersonSession.id == session_id).values(ended=now, ended_why=why)
-            )
-        )
+        await self._change(session_id, {"ended": self._clock(), "ended_why": why})
         log.info("session_ended", user_id=live.principal.number, why=why)
 
     async def end_all(self, user_id: int, why: str, *, but: str = "") -> None:
@@ -219,6 +211,15 @@ class Sessions:
         now = self._clock()
         for session_id in [one for one, live in self._live.items() if live.expires <= now]:
             await self.end(session_id, "expired")
+
+    async def _change(self, session_id: str, news: Mapping[str, Any]) -> None:
+        def write(session: Session) -> None:
+            row = session.get(PersonSession, session_id)
+            assert row is not None, "sessions stay for a while after their end"
+            for name, value in news.items():
+                setattr(row, name, value)
+
+        await self._db.write(write)
 
     def _principal(self, session_id: str, user_id: int, tenant_id: int, role: Role, is_demo: bool) -> Principal:
         return Principal(

@@ -7,6 +7,7 @@ from alembic.runtime.migration import MigrationContext
 import pytest
 from sqlalchemy import Engine, inspect, text
 
+from cloud.audit import tables as audit
 from cloud.db import migrate
 from cloud.db.base import Base
 from cloud.db.engine import make_engine
@@ -24,7 +25,12 @@ def engine(tmp_path: Path) -> Engine:
 def test_upgrade_builds_what_the_tables_declare(engine: Engine) -> None:
     migrate.upgrade(engine)
     assert migrate.current(engine) == migrate.head()
-    made = {tables.Vehicle.__tablename__, people.User.__tablename__, enrolment.ClaimCode.__tablename__}
+    made = {
+        audit.AuditEntry.__tablename__,
+        tables.Vehicle.__tablename__,
+        people.User.__tablename__,
+        enrolment.ClaimCode.__tablename__,
+    }
     assert made <= set(inspect(engine).get_table_names())
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
