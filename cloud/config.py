@@ -88,6 +88,8 @@ class DatabaseConfig(msgspec.Struct, forbid_unknown_fields=True):
     """The relational database. Without `url`: SQLite in the data directory."""
 
     url: str | None = None
+    """Such as postgresql://milepost@db.example/milepost (docs/ops/postgres.md); without a password in it."""
+    password_file: Path | None = None
 
 
 class ListenConfig(msgspec.Struct, forbid_unknown_fields=True):

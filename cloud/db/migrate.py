@@ -1,5 +1,7 @@
 """Runs the migrations of the relational side, without an ini file."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -9,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError
 
+from cloud.db import row_security
 from sync_protocol.errors import Conflict, Unavailable
 
 LOCATION = Path(__file__).parent / "migrations"
@@ -38,7 +41,8 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the database up to `revision`.
 
     Raises `Conflict` when a newer program has already taken it further: running on would lose what that wrote;
-    `Unavailable` when the database does not answer or is damaged.
+    `Unavailable` when the database does not answer or is damaged; `ConfigError` for a role of PostgreSQL that no policy
+    binds.
     """
     try:
         _upgrade(engine, revision)
@@ -54,11 +58,28 @@ def _upgrade(engine: Engine, revision: str) -> None:
     at = current(engine)
     if at is not None and at not in known:
         raise Conflict(f"database is at revision {at}, which this version does not know: install the newer version")
-    with engine.execution_options(is_write=True).begin() as connection:
+    with engine.connect() as connection:
+        row_security.check_role(connection)
+    target = head() if revision == "head" else revision
+    with _owned(engine, is_moving=at != target) as connection:
         command.upgrade(_config(connection), revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
     """Take the database back to `revision` (`base` for empty)."""
-    with engine.execution_options(is_write=True).begin() as connection:
+    with _owned(engine, is_moving=True) as connection:
         command.downgrade(_config(connection), revision)
+
+
+@contextmanager
+def _owned(engine: Engine, *, is_moving: bool) -> Iterator[Connection]:
+    """A transaction of the owner; on PostgreSQL every table has its policy at its end, and none while tables change."""
+    with engine.execution_options(is_write=True).begin() as connection:
+        is_postgres = connection.dialect.name == "postgresql"
+        if is_postgres:
+            row_security.become_owner(connection)
+            if is_moving:
+                row_security.lift(connection)
+        yield connection
+        if is_postgres:
+            row_security.protect(connection)

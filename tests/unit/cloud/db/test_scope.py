@@ -1,15 +1,13 @@
 """No query of one tenant sees, changes or removes a row of another."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from cloud.db import migrate
 from cloud.db.engine import Database
 from cloud.db.scope import TenantDatabase, narrow
 from cloud.fleet.tables import Device, Tenant, Vehicle
@@ -20,9 +18,8 @@ OURS, THEIRS = 1, 2
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'fleet.db'}")
-    migrate.upgrade(database.engine)
+def db(new_url: Callable[[], str]) -> Iterator[Database]:
+    database = Database(new_url())
 
     def fill(session: Session) -> None:
         for tenant in (OURS, THEIRS):

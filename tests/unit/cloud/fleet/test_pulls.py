@@ -1,16 +1,14 @@
 """What became of a pull, by the events that the device sends."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
 
-from cloud.db.base import Base
 from cloud.db.engine import Database
 from cloud.fleet import pulls as pulls_module
 from cloud.fleet.neighbours import EventRow
@@ -66,10 +64,9 @@ class Bench:
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
+def db(new_url: Callable[[], str]) -> Iterator[Database]:
     """A relational database with tenant 1 and vehicle 1."""
-    database = Database(f"sqlite:///{tmp_path / 'fleet.db'}")
-    Base.metadata.create_all(database.engine)
+    database = Database(new_url())
     with Session(database.engine) as session, session.begin():
         session.add(Tenant(id=1, name=TENANT, created=NOW))
         session.flush()

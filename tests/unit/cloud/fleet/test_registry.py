@@ -1,15 +1,13 @@
 """The registry: registration on sight, memory equals database, seats in time, what a hello tells."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from sqlalchemy import event, func, select
 
 from cloud.config import RegistryConfig
-from cloud.db import migrate
 from cloud.db.engine import Database
 from cloud.fleet.registry import FleetRegistry
 from cloud.fleet.tables import Device, Vehicle
@@ -21,9 +19,8 @@ CHANGE_US = int(CHANGE.timestamp()) * 1_000_000
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'fleet.db'}")
-    migrate.upgrade(database.engine)
+def db(new_url: Callable[[], str]) -> Iterator[Database]:
+    database = Database(new_url())
     yield database
     database.close()
 
