@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, event, insert, inspect, select, update
+from sqlalchemy import URL, Connection, event, insert, inspect, select, update
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from cloud.audit.chain import START, Body, Change, Entry, sealed
@@ -41,7 +41,7 @@ class TracedDatabase(Database):
     """`Database` whose writes are logged as caused by whoever calls (`cloud.origin`)."""
 
     def __init__(
-        self, url: str, tenants_of: Members, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, url: str | URL, tenants_of: Members, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         super().__init__(url)
         self._tenants_of = tenants_of

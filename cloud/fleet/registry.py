@@ -255,7 +255,8 @@ class FleetRegistry:
 
     def hello(self, device: DeviceRef, hello: Hello) -> None:
         """Take note of agent version and VIN; writes only what changed since the last hello."""
-        heard = (hello.agent_version[:40], hello.vin)
+        # A database may refuse what is no character.
+        heard = (hello.agent_version.replace("\0", "")[:40], hello.vin)
         if self._heard.get(device.id) == heard:
             return
         vehicle_id = self.vehicle_of(device.id)
@@ -296,7 +297,7 @@ class FleetRegistry:
 def note_vin(session: Session, vehicle_id: int, vin: str) -> None:
     """Write down the VIN that the vehicle's own computer told."""
     vehicle = session.get(Vehicle, vehicle_id)
-    if vehicle is not None and len(vin) == 17 and vin.isalnum():
+    if vehicle is not None and len(vin) == 17 and vin.isascii() and vin.isalnum():
         vehicle.vin = vin.upper()
 
 

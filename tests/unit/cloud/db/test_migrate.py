@@ -1,6 +1,6 @@
 """The migrations build exactly the tables the program declares, and can be taken back."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -18,8 +18,10 @@ from sync_protocol.errors import Conflict
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    return make_engine(f"sqlite:///{tmp_path / 'fleet.db'}")
+def engine(empty_url: str) -> Iterator[Engine]:
+    made = make_engine(empty_url)
+    yield made
+    made.dispose()
 
 
 def test_upgrade_builds_what_the_tables_declare(engine: Engine) -> None:
