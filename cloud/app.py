@@ -22,7 +22,7 @@ from litestar import Litestar
 from litestar.types import Scope
 from nats.aio.client import Client
 from prometheus_client import CollectorRegistry
-from sqlalchemy import text
+from sqlalchemy import URL, text
 import structlog
 
 from cloud.admin import Admin
@@ -30,6 +30,7 @@ from cloud.audit.trail import TracedDatabase
 from cloud.broker_login import Login
 from cloud.config import CloudConfig
 from cloud.db import migrate
+from cloud.db.engine import relational_url
 from cloud.deployment import api_url, check_deployment, known_hosts, load_identity, outside_url, server_files
 from cloud.derive.engine import DeriveEngine
 from cloud.enrolment import routes as enrolment_routes
@@ -89,9 +90,9 @@ LAG_S = 30.0
 log = structlog.get_logger()
 
 
-def database_url(config: CloudConfig) -> str:
+def database_url(config: CloudConfig) -> URL:
     """Where the relational side lives."""
-    return config.database.url or f"sqlite:///{config.data_dir / 'fleet.db'}"
+    return relational_url(config.database, config.data_dir)
 
 
 class Cloud:
