@@ -22,15 +22,14 @@ from litestar import Litestar
 from litestar.types import Scope
 from nats.aio.client import Client
 from prometheus_client import CollectorRegistry
-from sqlalchemy import URL, text
+from sqlalchemy import text
 import structlog
 
 from cloud.admin import Admin
-from cloud.audit.trail import TracedDatabase
 from cloud.broker_login import Login
 from cloud.config import CloudConfig
 from cloud.db import migrate
-from cloud.db.engine import relational_url
+from cloud.db.engine import Database
 from cloud.deployment import api_url, check_deployment, known_hosts, load_identity, outside_url, server_files
 from cloud.derive.engine import DeriveEngine
 from cloud.enrolment import routes as enrolment_routes
@@ -55,7 +54,6 @@ from cloud.http.rates import Rates
 from cloud.http.web_app import WebApp
 from cloud.identity import credential_routes, member_routes
 from cloud.identity import routes as people_routes
-from cloud.identity.members import tenants_of
 from cloud.identity.service import Identity, keep_ending
 from cloud.ingest.broker import Broker
 from cloud.ingest.service import Ingest
@@ -90,9 +88,9 @@ LAG_S = 30.0
 log = structlog.get_logger()
 
 
-def database_url(config: CloudConfig) -> URL:
+def database_url(config: CloudConfig) -> str:
     """Where the relational side lives."""
-    return relational_url(config.database, config.data_dir)
+    return config.database.url or f"sqlite:///{config.data_dir / 'fleet.db'}"
 
 
 class Cloud:
@@ -102,7 +100,7 @@ class Cloud:
         self.config = config
         self.url = api_url(config, config.listen.port)
         self._lock: IO[str] | None = None
-        self.db = TracedDatabase(database_url(config), tenants_of)
+        self.db = Database(database_url(config))
         self.registry = FleetRegistry(self.db, config.registry, is_demo=config.demo)
         self.store = TelemetryStore(config.data_dir / "telemetry.duckdb", config.telemetry)
         self.writer = TelemetryWriter(self.store, self.registry)
@@ -125,13 +123,14 @@ class Cloud:
             on_live=lambda update: self.hub.apply(update),
             on_commit=lambda device_ids, has_rewinds: self.derive.notify(device_ids, has_rewinds),
         )
-        self.hub = LiveHub(self.registry, self.ingest.publish)
+        publish = self.enrolling.signed(self.ingest.publish)
+        self.hub = LiveHub(self.registry, publish)
         self.fleets = Fleets(self.db, self.registry, self.store, self.hub)
         self.identity = Identity(self.db, self.registry, config.mail)
         self.pulls = Pulls(
             self.registry,
             lambda vehicle_id: self.fleets.of(self.registry.owner_of(vehicle_id)).telemetry,
-            self.ingest.publish,
+            publish,
             self.hub.next_number,
             self.db,
         )

@@ -14,6 +14,7 @@ from edge.config import DeviceConfig
 from edge.control import ControlServer
 from edge.membership import Membership
 from edge.notify import SystemdNotifier
+from edge.orders import SignedOrders
 from edge.outbox.opening import Identity
 from edge.outbox.outbox import Outbox
 from edge.outbox.search import OFFSET_KEY
@@ -106,6 +107,7 @@ class Agent:
             pulls=Pulls(self._outbox, self._tell),
             is_watched=self._sampler.is_watched,
             vin=lambda: self._vin,
+            refusal=None if self._membership is None else self._orders(self._membership).refusal,
             on_change=self._on_change,
         )
         await self._tell_start(boot)
@@ -191,6 +193,9 @@ class Agent:
             vin=lambda: self._vin,
             storage_trouble=self._storage.trouble,
         )
+
+    def _orders(self, member: Membership) -> SignedOrders:
+        return SignedOrders(self._config.tenant, self._config.device, member.command_keys, self._outbox)
 
     async def _connect(self) -> Link:
         config = self._config

@@ -43,6 +43,11 @@ class Membership:
         """See `Credentials.authority`."""
         return self._identity.authority
 
+    @property
+    def command_keys(self) -> tuple[str, ...]:
+        """Public keys of those who may give commands, in hexadecimal."""
+        return self._identity.command_keys
+
     def is_due(self, known: KnownTime) -> bool:
         """Whether half of the token's life is over, as far as the device knows the time."""
         identity = self._identity

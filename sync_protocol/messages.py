@@ -121,7 +121,11 @@ class Ack(msgspec.Struct, frozen=True, array_like=True, tag="ack"):
 
 
 class Command(msgspec.Struct, frozen=True, array_like=True, tag="command"):
-    """Cloud to device: do something. `number` rises strictly for each device; the signature comes with enrolment."""
+    """Cloud to device: do something. `number` rises strictly for each device.
+
+    To an enrolled device it is signed (Ed25519, of `command_to_sign`) by key 1 or 2 of those that it has pinned. Key 0:
+    unsigned, of a demo.
+    """
 
     number: int
     kind: str
@@ -170,6 +174,12 @@ def decode_hello(data: bytes) -> Hello:
         return _hello.decode(data[2:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
         raise Rejected(f"hello: {err}") from err
+
+
+def command_to_sign(command: Command, tenant: str, device: str) -> bytes:
+    """What the signature of a command is over: everything but itself, and whom it is for."""
+    unsigned = msgspec.structs.replace(command, signature=b"")
+    return b"milepost-command-1" + _encoder.encode((tenant, device, unsigned))
 
 
 def encode_down(message: Down) -> bytes:

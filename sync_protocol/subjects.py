@@ -46,6 +46,14 @@ def parse_up(subject: str) -> tuple[str, str]:
     return checked_id(parts[1], "tenant"), checked_id(parts[2], "device")
 
 
+def parse_down(subject: str) -> tuple[str, str]:
+    """Tenant and device of a down subject; `Invalid` for anything else."""
+    parts = subject.split(".")
+    if len(parts) != 3 or parts[0] != "d":
+        raise Invalid(f"subject {subject!r}: expected d.<tenant>.<device>")
+    return checked_id(parts[1], "tenant"), checked_id(parts[2], "device")
+
+
 def topic(subject: str) -> str:
     """The MQTT topic that nats-server maps to this subject."""
     return subject.replace(".", "/")

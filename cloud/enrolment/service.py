@@ -18,6 +18,7 @@ from cloud.enrolment import claims, device_keys, keyring
 from cloud.enrolment.account import SystemLink
 from cloud.enrolment.broker_identity import DeploymentIdentity
 from cloud.enrolment.challenges import Challenges
+from cloud.enrolment.commands import Publish, SignedCommands
 from cloud.enrolment.enrolment import Enrolment, FleetDevices
 from cloud.enrolment.payloads import ClaimRequest, DeviceIdentity, KeyView, NewClaim, NewClaims, claim_payload
 from cloud.facts import DeviceRef
@@ -97,6 +98,12 @@ class Enrolling:
         """Hold the seat in the system account, until cancelled; nothing in a demo."""
         if self._link is not None and self.identity is not None:
             await self._link.run(await connect(self.identity.system_login()))
+
+    def signed(self, publish: Publish) -> Publish:
+        """The way down to devices, on which commands are signed; in a demo as it is."""
+        if self._ring is None:
+            return publish
+        return SignedCommands(self._ring.commands, publish, lambda: int(self._clock().timestamp() * 1000)).publish
 
     async def make_claims(self, tenant_id: int, asked: ClaimRequest, made_by: str) -> NewClaims:
         """New claim codes; `NotFound` for a vehicle that the tenant does not have."""

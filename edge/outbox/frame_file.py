@@ -263,6 +263,19 @@ class FrameFile:
         row = self._db.execute("select value from kv where key = ?", [key]).fetchone()
         return None if row is None else str(row[0])
 
+    def raise_kept(self, key: str, value: int) -> bool:
+        """Keep a number that only rises. False, and nothing is kept, unless it is above the one before.
+
+        It is on the disk when this returns. `Full` when the disk has no room for it.
+        """
+        if value <= self.kept(key, -1):
+            return False
+        try:
+            self._db.execute("insert or replace into kv values (?, ?)", [key, value])
+        except sqlite3.OperationalError as err:
+            raise Full(f"outbox: {err}") from err
+        return True
+
     def find(self, from_utc_ms: int, to_utc_ms: int, after_id: int, most_rows: int) -> Page:
         """One page of the held frames that touch a range of UTC; `after_id` 0 begins."""
         streams = {stream.no: stream for stream in self._streams}

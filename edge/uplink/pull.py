@@ -72,8 +72,10 @@ class Pulls:
     def command(self, command: Command) -> bool:
         """Take a command. False when it is none of ours. One that was seen already is ignored: the cloud repeats."""
         if command.kind == "pull":
-            if command.number not in self._seen:
-                self._seen.append(command.number)
+            # A signed command has a number of its own each time it is sent; what is pulled keeps the one in `args`.
+            number = command.args.get("number", command.number)
+            if number not in self._seen:
+                self._seen.append(number)
                 self._ask(command)
             return True
         if command.kind == "pull_cancel":

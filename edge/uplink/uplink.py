@@ -1,7 +1,7 @@
 """Sends frames, listens to the cloud, and never gives up. One connection after the other."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import structlog
@@ -45,6 +45,10 @@ class _Asked(msgspec.Struct, frozen=True):
     streams: tuple[StreamState, ...]
 
 
+Refusal = Callable[[Command], Awaitable[str | None]]
+"""Why a command is not obeyed; None when it is."""
+
+
 class Uplink:
     """The sending side of the promise: a frame is offered until an acknowledgement of the cloud itself has come."""
 
@@ -62,11 +66,12 @@ class Uplink:
         pulls: Pulls | None = None,
         is_watched: Callable[[], bool] = lambda: False,
         vin: Callable[[], str | None] = lambda: None,
+        refusal: Refusal | None = None,
         on_change: Callable[[Change], None] = lambda _: None,
     ) -> None:
         """`on_change` is told when an answer started a new stream, forked or un-acknowledged frames.
 
-        While `is_watched` frames do not wait for each other.
+        While `is_watched` frames do not wait for each other. `refusal` judges commands before they are obeyed.
         """
         self._config = config
         self._clock = clock
@@ -78,6 +83,7 @@ class Uplink:
         self._pulls = pulls
         self.policy = policy or Policy(config.policy, Traffic(config.policy.budget_day))
         self._vin = vin
+        self._refusal = refusal
         self._on_change = on_change
         self._window = Window(
             config.window_frames, round(1000 * config.ack_timeout_s), round(1000 * config.ack_timeout_max_s)
@@ -254,7 +260,7 @@ class Uplink:
                 await self._on_answer(message)
             else:
                 self.policy.count("command", down=len(data))
-                self._on_command(message)
+                await self._on_command(message)
             self._wake.set()
 
     async def _on_ack(self, ack: Ack) -> None:
@@ -306,9 +312,13 @@ class Uplink:
             )
             self._on_change(change)
 
-    def _on_command(self, command: Command) -> None:
+    async def _on_command(self, command: Command) -> None:
         utc_ms, _ = self._vehicle.utc(self._clock.boot_ms())
-        if utc_ms is not None and command.expires_utc_ms < utc_ms:
+        reason = None if self._refusal is None else await self._refusal(command)
+        if reason is not None:
+            self._counters.errors[f"command_{reason}"] += 1
+            log.warning("command_refused", kind=command.kind, number=command.number, reason=reason)
+        elif utc_ms is not None and command.expires_utc_ms < utc_ms:
             self._counters.errors["command_expired"] += 1
         elif command.kind == "watch" and not self.policy.may_watch:
             self._counters.errors["watch_over_budget"] += 1

@@ -1,11 +1,13 @@
 """From an empty folder to data in the API, over TLS alone: init, serve, claim, enroll, run; then locked out."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 import json
 from pathlib import Path
 import stat
 import time
 
+import httpx
 import pytest
 
 from tests.support.agent_process import AgentProcess, write_recording
@@ -27,6 +29,15 @@ def agent(tmp_path: Path) -> Iterator[AgentProcess]:
     write_recording(recording, 600, utc_ms=time.time_ns() // 1_000_000)
     with AgentProcess(None, recording) as made:
         yield made
+
+
+def obeys_signed_commands(http: httpx.Client, vehicle_id: int) -> None:
+    """A pull is a command: the device tells how it ended only if the signature holds."""
+    now = datetime.now(UTC)
+    asked = {"from": (now - timedelta(minutes=5)).isoformat(), "to": now.isoformat()}
+    pull = http.post(f"/api/v1/vehicles/{vehicle_id}/pulls", json=asked).json()
+    path = f"/api/v1/vehicles/{vehicle_id}/pulls/{pull['id']}"
+    eventually(lambda: http.get(path).json()["state"] == "done", "the end of the pull", 60)
 
 
 def test_a_device_comes_in_and_is_locked_out(deployment: Deployment, agent: AgentProcess) -> None:
@@ -52,6 +63,7 @@ def test_a_device_comes_in_and_is_locked_out(deployment: Deployment, agent: Agen
             lambda: (found := http.get("/api/v1/devices/van-01/identity").json())["is_connected"] and found, "its link"
         )
         assert not identity["is_cloned"]
+        obeys_signed_commands(http, vehicle["id"])
         assert other.get("/api/v1/devices").json()["items"] == []
         assert other.get("/api/v1/devices/van-01/identity").status_code == 404
         assert other.post("/api/v1/devices/van-01/revoke").status_code == 404
