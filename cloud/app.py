@@ -22,14 +22,15 @@ from litestar import Litestar
 from litestar.types import Scope
 from nats.aio.client import Client
 from prometheus_client import CollectorRegistry
-from sqlalchemy import text
+from sqlalchemy import URL, text
 import structlog
 
 from cloud.admin import Admin
+from cloud.audit.trail import TracedDatabase
 from cloud.broker_login import Login
 from cloud.config import CloudConfig
 from cloud.db import migrate
-from cloud.db.engine import Database
+from cloud.db.engine import relational_url
 from cloud.deployment import api_url, check_deployment, known_hosts, load_identity, outside_url, server_files
 from cloud.derive.engine import DeriveEngine
 from cloud.enrolment import routes as enrolment_routes
@@ -54,6 +55,7 @@ from cloud.http.rates import Rates
 from cloud.http.web_app import WebApp
 from cloud.identity import credential_routes, member_routes
 from cloud.identity import routes as people_routes
+from cloud.identity.members import tenants_of
 from cloud.identity.service import Identity, keep_ending
 from cloud.ingest.broker import Broker
 from cloud.ingest.service import Ingest
@@ -88,9 +90,9 @@ LAG_S = 30.0
 log = structlog.get_logger()
 
 
-def database_url(config: CloudConfig) -> str:
+def database_url(config: CloudConfig) -> URL:
     """Where the relational side lives."""
-    return config.database.url or f"sqlite:///{config.data_dir / 'fleet.db'}"
+    return relational_url(config.database, config.data_dir)
 
 
 class Cloud:
@@ -100,7 +102,7 @@ class Cloud:
         self.config = config
         self.url = api_url(config, config.listen.port)
         self._lock: IO[str] | None = None
-        self.db = Database(database_url(config))
+        self.db = TracedDatabase(database_url(config), tenants_of)
         self.registry = FleetRegistry(self.db, config.registry, is_demo=config.demo)
         self.store = TelemetryStore(config.data_dir / "telemetry.duckdb", config.telemetry)
         self.writer = TelemetryWriter(self.store, self.registry)
