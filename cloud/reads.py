@@ -198,7 +198,7 @@ class LiveReads:
 
 def _device_events(cursor: duckdb.DuckDBPyConnection, values: list[object]) -> list[EventRow]:
     rows = cursor.execute(
-        "SELECT ts, kind, data, device_id, stream_no, seq, ordinal FROM events WHERE tenant_id = ? AND device_id = ?"  # noqa: S608
+        "SELECT ts, kind, data, device_id, stream_no, seq, ordinal FROM events WHERE tenant_id = ? AND device_id = ?"  # noqa: S608  # names of the schema; values are bound
         f" AND ts >= ? AND kind IN ({', '.join('?' for _ in values[3:])}) ORDER BY ts, stream_no, seq, ordinal",
         values,
     ).fetchall()

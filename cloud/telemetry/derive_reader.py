@@ -91,7 +91,7 @@ class DeriveReader:
             for recent in (True, False):
                 newest = _RECENT if recent else "true"
                 rows = cursor.execute(
-                    "SELECT f.stream_no, f.seq, f.boot FROM frames f JOIN asked_runs a"  # noqa: S608
+                    "SELECT f.stream_no, f.seq, f.boot FROM frames f JOIN asked_runs a"  # noqa: S608  # names of the schema; values are bound
                     " ON f.stream_no = a.stream_no AND f.seq BETWEEN a.first AND a.last"
                     f" WHERE {newest} ORDER BY f.stream_no, f.seq"
                 ).fetchall()

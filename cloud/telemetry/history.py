@@ -93,7 +93,7 @@ def history(
     if tier == "raw":
         names = ", ".join(signal.name for signal in known)
         columns = cursor.execute(
-            f"SELECT epoch_ms(ts) AS ts_ms, {names} FROM tel"  # noqa: S608
+            f"SELECT epoch_ms(ts) AS ts_ms, {names} FROM tel"  # noqa: S608  # names of the schema; values are bound
             " WHERE tenant_id = ? AND vehicle_id = ? AND ts >= ? AND ts < ? ORDER BY ts",
             [tenant_id, vehicle_id, timestamp(from_us), timestamp(to_us)],
         ).fetchnumpy()
@@ -129,7 +129,7 @@ def _tier(
     place = [tenant_id, vehicle_id]
     asked = [*place, timestamp(from_us // width_us * width_us), timestamp(to_us)]
     clean = (
-        f"SELECT epoch_ms(bucket) AS ts_ms{names} FROM tel_{tier}"  # noqa: S608
+        f"SELECT epoch_ms(bucket) AS ts_ms{names} FROM tel_{tier}"  # noqa: S608  # names of the schema; values are bound
         " WHERE tenant_id = ? AND vehicle_id = ? AND bucket >= ? AND bucket < ?"
     )
     # Asked apart: as a part of one statement the dirty buckets would keep the scans from being pruned. What is
@@ -146,7 +146,7 @@ def _tier(
         for s, triple in zip(signals, triples, strict=True)
     )
     fresh = (
-        f" UNION ALL SELECT epoch_ms(time_bucket(to_microseconds({width_us}), ts)) AS ts_ms{made} FROM tel"  # noqa: S608
+        f" UNION ALL SELECT epoch_ms(time_bucket(to_microseconds({width_us}), ts)) AS ts_ms{made} FROM tel"  # noqa: S608  # names of the schema; values are bound
         " WHERE tenant_id = ? AND vehicle_id = ? AND ts >= ? AND ts < ? GROUP BY ts_ms HAVING ts_ms IN"
         " (SELECT unnest(?))"
     )
@@ -277,7 +277,7 @@ def events(
         where += " AND ts <= ? AND (epoch_us(ts), stream_no, seq, ordinal) < (?, ?, ?, ?)"
         arguments += [timestamp(before[0]), *before]
     rows = cursor.execute(
-        f"SELECT epoch_us(ts), kind, data, device_id, stream_no, seq, ordinal FROM events WHERE {where}"  # noqa: S608
+        f"SELECT epoch_us(ts), kind, data, device_id, stream_no, seq, ordinal FROM events WHERE {where}"  # noqa: S608  # names of the schema; values are bound
         " ORDER BY ts DESC, stream_no DESC, seq DESC, ordinal DESC LIMIT ?",
         [*arguments, limit],
     ).fetchall()

@@ -14,7 +14,7 @@ def insert_table(cursor: Cursor, name: str, table: pa.Table) -> None:
         return
     columns = ", ".join(f'"{column}"' for column in table.column_names)
     cursor.register("incoming", table)
-    cursor.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM incoming")  # noqa: S608
+    cursor.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM incoming")  # noqa: S608  # names of the schema; values are bound
     cursor.unregister("incoming")
 
 

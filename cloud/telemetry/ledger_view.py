@@ -69,12 +69,12 @@ def device_ledger(cursor: Cursor, tenant_id: int, device_id: int) -> list[Stream
     numbers = [stream_no for stream_no, *_ in streams]
     among = f"stream_no IN ({', '.join('?' for _ in numbers)})"
     ranges = cursor.execute(
-        f"SELECT stream_no, state, first, last, reason FROM ledger_range WHERE {among} ORDER BY stream_no, first",  # noqa: S608
+        f"SELECT stream_no, state, first, last, reason FROM ledger_range WHERE {among} ORDER BY stream_no, first",  # noqa: S608  # names of the schema; values are bound
         numbers,
     ).fetchall()
     boots = Counter(
         stream_no
-        for stream_no, _ in set(cursor.execute(f"SELECT stream_no, boot FROM boots WHERE {among}", numbers).fetchall())  # noqa: S608
+        for stream_no, _ in set(cursor.execute(f"SELECT stream_no, boot FROM boots WHERE {among}", numbers).fetchall())  # noqa: S608  # names of the schema; values are bound
     )
     out = []
     for stream_no, _, _, stream_id, first_seen, last_seen, is_active in streams:

@@ -33,7 +33,7 @@ def retime(cursor: Cursor, item: Retime, vehicle_at: VehicleAt) -> int | None:
     to_ms = max(span.last_ms for span in item.spans)
     where = "stream_no = ? AND boot = ? AND last_ms >= ? AND first_ms <= ?"
     arguments: list[object] = [stream_no, boot, from_ms, to_ms]
-    columns = cursor.execute(f"SELECT seq, device_id FROM frames WHERE {where}", arguments).fetchnumpy()  # noqa: S608
+    columns = cursor.execute(f"SELECT seq, device_id FROM frames WHERE {where}", arguments).fetchnumpy()  # noqa: S608  # names of the schema; values are bound
     found = columns["seq"]
     if not len(found):
         return None
@@ -45,7 +45,7 @@ def retime(cursor: Cursor, item: Retime, vehicle_at: VehicleAt) -> int | None:
     for table in ("tel_base", "tel_marks", "events"):
         cursor.register("moved", {"seq": found})
         cursor.execute(
-            f"DELETE FROM {table} WHERE stream_no = ? AND boot = ? AND seq IN (SELECT seq FROM moved)",  # noqa: S608
+            f"DELETE FROM {table} WHERE stream_no = ? AND boot = ? AND seq IN (SELECT seq FROM moved)",  # noqa: S608  # names of the schema; values are bound
             [stream_no, boot],
         )
         cursor.unregister("moved")
@@ -84,7 +84,7 @@ def stored_frames(
 ) -> Iterator[list[StoredRow]]:
     """Chunks of (tenant_id, device_id, stream_no, crc, received_us, data) in stream and sequence order."""
     keys = cursor.execute(
-        f"SELECT stream_no, seq FROM frames WHERE {where} ORDER BY stream_no, seq",  # noqa: S608
+        f"SELECT stream_no, seq FROM frames WHERE {where} ORDER BY stream_no, seq",  # noqa: S608  # names of the schema; values are bound
         arguments,
     ).fetchnumpy()
     for at in range(0, len(keys["seq"]), chunk):
@@ -114,7 +114,7 @@ def reproject(
 ) -> int:
     """Empty the projection and make all of it again from `frames`. Returns the number of frames."""
     for table in ("tel_base", "tel_marks", "events", "tel_1m_base", "tel_1h_base", "dirty"):
-        cursor.execute(f"DELETE FROM {table}")  # noqa: S608
+        cursor.execute(f"DELETE FROM {table}")  # noqa: S608  # names of the schema; values are bound
     count = project_stored(cursor, "true", [], timeline_of, vehicle_at)
     if on_progress is not None:
         on_progress(count)

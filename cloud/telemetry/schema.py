@@ -89,7 +89,7 @@ def _make_views(connection: duckdb.DuckDBPyConnection) -> None:
             for column in _columns(table, signal)
         )
         names = ", ".join(field.split()[0] for field in fixed.split(", "))
-        connection.execute(f"CREATE OR REPLACE VIEW {table} AS SELECT {names}, {columns} FROM {table}_base")  # noqa: S608
+        connection.execute(f"CREATE OR REPLACE VIEW {table} AS SELECT {names}, {columns} FROM {table}_base")  # noqa: S608  # names of the schema; values are bound
 
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:
@@ -128,7 +128,7 @@ def _version_3(connection: duckdb.DuckDBPyConnection) -> None:
         return
     used: set[str] = set()
     names = [name for name in columns_of(connection, "tel") if name in catalogue().by_name]
-    counts = connection.execute(f"SELECT {', '.join(f'count({name})' for name in names)} FROM tel").fetchone()  # noqa: S608
+    counts = connection.execute(f"SELECT {', '.join(f'count({name})' for name in names)} FROM tel").fetchone()  # noqa: S608  # names of the schema; values are bound
     assert counts is not None
     used.update(name for name, count in zip(names, counts, strict=True) if count)
     for table in _WIDE:

@@ -67,7 +67,7 @@ def _begun(cursor: Cursor, level: Level, now: datetime) -> tuple[datetime, int] 
     if vehicle:
         return done, vehicle
     found = cursor.execute(
-        f"SELECT min({level.time}) FROM {level.table} WHERE {level.time} >= ? AND {level.time} < ?",  # noqa: S608
+        f"SELECT min({level.time}) FROM {level.table} WHERE {level.time} >= ? AND {level.time} < ?",  # noqa: S608  # names of the schema; values are bound
         [done, before],
     ).fetchone()
     return None if found is None or found[0] is None else (_floor(found[0], level.width), 0)
@@ -81,7 +81,7 @@ def _turn(cursor: Cursor, level: Level, start: datetime, after: int) -> int:
     table, end = level.table, start + level.width
     within = f"{level.time} >= ? AND {level.time} < ? AND vehicle_id > ?"
     counts = cursor.execute(
-        f"SELECT vehicle_id, count(*) FROM {table} WHERE {within} GROUP BY vehicle_id ORDER BY vehicle_id",  # noqa: S608
+        f"SELECT vehicle_id, count(*) FROM {table} WHERE {within} GROUP BY vehicle_id ORDER BY vehicle_id",  # noqa: S608  # names of the schema; values are bound
         [start, end, after],
     ).fetchall()
     sums: list[int] = [0, *accumulate(count for _, count in counts)]
@@ -102,16 +102,16 @@ def _move(cursor: Cursor, level: Level, where: str, arguments: list[object]) -> 
     described = cursor.execute(f"DESCRIBE {level.table}").fetchall()
     every = [name for name, *_ in described]
     counts = cursor.execute(
-        f"SELECT {', '.join(f'count({name})' for name in every)} FROM {level.table} WHERE {where}",  # noqa: S608
+        f"SELECT {', '.join(f'count({name})' for name in every)} FROM {level.table} WHERE {where}",  # noqa: S608  # names of the schema; values are bound
         arguments,
     ).fetchone()
     assert counts is not None
     names = ", ".join(name for name, count in zip(every, counts, strict=True) if count)
     cursor.execute(
-        f"CREATE OR REPLACE TEMP TABLE moved AS SELECT {names} FROM {level.table} WHERE {where}"  # noqa: S608
+        f"CREATE OR REPLACE TEMP TABLE moved AS SELECT {names} FROM {level.table} WHERE {where}"  # noqa: S608  # names of the schema; values are bound
         f" ORDER BY vehicle_id, {level.time}",
         arguments,
     )
-    cursor.execute(f"DELETE FROM {level.table} WHERE {where}", arguments)  # noqa: S608
-    cursor.execute(f"INSERT INTO {level.table} ({names}) SELECT {names} FROM moved")  # noqa: S608
+    cursor.execute(f"DELETE FROM {level.table} WHERE {where}", arguments)  # noqa: S608  # names of the schema; values are bound
+    cursor.execute(f"INSERT INTO {level.table} ({names}) SELECT {names} FROM moved")  # noqa: S608  # names of the schema; values are bound
     cursor.execute("DROP TABLE moved")

@@ -47,7 +47,7 @@ def roll_up(cursor: Cursor) -> bool:
     begin = max(done, found[0])
     end = min(begin + _SLICE, found[1])
     cursor.execute(
-        f"CREATE OR REPLACE TEMP TABLE came AS SELECT {_PLACE} FROM frames"  # noqa: S608
+        f"CREATE OR REPLACE TEMP TABLE came AS SELECT {_PLACE} FROM frames"  # noqa: S608  # names of the schema; values are bound
         " WHERE received >= ? AND received < ? AND samples > 0",
         [begin - _OVERLAP, end],
     )
@@ -62,7 +62,7 @@ def roll_up(cursor: Cursor) -> bool:
         "DELETE FROM spans USING joined j"
         " WHERE spans.stream_no = j.stream_no AND spans.boot = j.boot AND spans.first_ms = j.first_ms"
     )
-    source = f"SELECT {_PLACE} FROM came UNION ALL SELECT {_PLACE} FROM joined"  # noqa: S608
+    source = f"SELECT {_PLACE} FROM came UNION ALL SELECT {_PLACE} FROM joined"  # noqa: S608  # names of the schema; values are bound
     cursor.execute(f"INSERT INTO spans ({_PLACE}) {_ISLANDS.format(source=source)}", [GAP_MS])
     cursor.execute("DROP TABLE came")
     cursor.execute("DROP TABLE joined")
@@ -105,7 +105,7 @@ def _timelines(cursor: Cursor, boots: Iterable[tuple[int, int]]) -> dict[tuple[i
         return times
     streams = sorted({stream_no for stream_no, _ in times})
     anchors = cursor.execute(
-        "SELECT stream_no, boot, boot_ms, utc_ms, source FROM anchors"  # noqa: S608
+        "SELECT stream_no, boot, boot_ms, utc_ms, source FROM anchors"  # noqa: S608  # names of the schema; values are bound
         f" WHERE stream_no IN ({', '.join('?' for _ in streams)})",
         streams,
     ).fetchall()

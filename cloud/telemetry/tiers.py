@@ -95,7 +95,7 @@ def _present(cursor: Cursor, table: str, columns: Sequence[tuple[Signal, str]]) 
     there = columns_of(cursor, table)
     columns = [(signal, column) for signal, column in columns if column in there]
     counts = cursor.execute(
-        f"SELECT {', '.join(['count(*)', *(f'count({column})' for _, column in columns)])} FROM {table}"  # noqa: S608
+        f"SELECT {', '.join(['count(*)', *(f'count({column})' for _, column in columns)])} FROM {table}"  # noqa: S608  # names of the schema; values are bound
     ).fetchone()
     assert counts is not None
     return [signal for (signal, _), count in zip(columns, counts[1:], strict=True) if count]
@@ -107,7 +107,7 @@ def _insert(
     names = "".join(f", {column}" for signal in present for column in tier_columns(signal))
     values = "".join(f", {part}" for triple in parts for part in triple)
     cursor.execute(
-        f"INSERT INTO {target} (tenant_id, vehicle_id, bucket{names})"  # noqa: S608
+        f"INSERT INTO {target} (tenant_id, vehicle_id, bucket{names})"  # noqa: S608  # names of the schema; values are bound
         f" SELECT tenant_id, vehicle_id, {bucket}{values} FROM {source} GROUP BY tenant_id, vehicle_id, {bucket}"
     )
 

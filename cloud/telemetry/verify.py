@@ -50,16 +50,16 @@ def verify(cursor: Cursor) -> VerifyReport:
     problems += [f"stream {no}: frame {seq} is stored and not in the ledger" for no, seq in outside]
     problems += _overlaps(cursor)
     names = " + ".join(f"({s.name} IS NOT NULL)::INTEGER" for s in catalogue().signals)
-    samples, rows = _row(cursor, f"SELECT coalesce(sum({names}), 0), count(*) FROM tel")  # noqa: S608
+    samples, rows = _row(cursor, f"SELECT coalesce(sum({names}), 0), count(*) FROM tel")  # noqa: S608  # names of the schema; values are bound
     anchored = "SELECT DISTINCT stream_no, boot FROM anchors"
     expected, events = _row(
         cursor,
-        f"SELECT coalesce(sum(samples), 0), coalesce(sum(events), 0) FROM frames f SEMI JOIN ({anchored}) a"  # noqa: S608
+        f"SELECT coalesce(sum(samples), 0), coalesce(sum(events), 0) FROM frames f SEMI JOIN ({anchored}) a"  # noqa: S608  # names of the schema; values are bound
         " ON f.stream_no = a.stream_no AND f.boot = a.boot",
     )
     (waiting,) = _row(
         cursor,
-        f"SELECT count(*) FROM frames f ANTI JOIN ({anchored}) a ON f.stream_no = a.stream_no AND f.boot = a.boot",  # noqa: S608
+        f"SELECT count(*) FROM frames f ANTI JOIN ({anchored}) a ON f.stream_no = a.stream_no AND f.boot = a.boot",  # noqa: S608  # names of the schema; values are bound
     )
     if samples != expected:
         problems.append(f"{samples} samples in rows, their frames have {expected}")

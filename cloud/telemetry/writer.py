@@ -306,7 +306,7 @@ def _replace(cursor: Cursor, name: str, touched: pa.Table, rows: pa.Table, key: 
     if touched.num_rows == 0:
         return
     cursor.register("touched", touched)
-    cursor.execute(f"DELETE FROM {name} WHERE {key} IN (SELECT {key} FROM touched)")  # noqa: S608
+    cursor.execute(f"DELETE FROM {name} WHERE {key} IN (SELECT {key} FROM touched)")  # noqa: S608  # names of the schema; values are bound
     cursor.unregister("touched")
     insert_table(cursor, name, rows)
 

@@ -122,10 +122,10 @@ async def measure(site: Deployment, count: int, connections: int) -> list[Figure
         bare_s = await in_turn([lambda: http.get("/health") for _ in range(2000)])
         devices = [Device(number) for number in range(count)]
         enrol_s = await in_turn(
-            [lambda d=device, c=code: d.enrol(http, c) for device, code in zip(devices, codes, strict=True)]  # type: ignore[misc]
+            [lambda d=device, c=code: d.enrol(http, c) for device, code in zip(devices, codes, strict=True)]
         )
         connected = devices[:connections]
-        connect_s = await in_turn([lambda d=device: d.connect(tls) for device in connected])  # type: ignore[misc]
+        connect_s = await in_turn([lambda d=device: d.connect(tls) for device in connected])
         http.headers.update(owner)
         gone = [await locked_out_ms(http, device) for device in connected[:REVOCATIONS]]
         assert all(device.client.is_connected for device in connected[REVOCATIONS:]), "the others stay"

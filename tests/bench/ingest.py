@@ -87,7 +87,7 @@ class Cloud:
                 return found
 
     def cpu_s(self) -> tuple[float, float]:
-        return tuple(sum(p.cpu_times()[:2]) for p in (self.ingest, self.broker))  # type: ignore[return-value]
+        return tuple(sum(p.cpu_times()[:2]) for p in (self.ingest, self.broker))
 
     def stop(self) -> None:
         assert self.process.stdin is not None

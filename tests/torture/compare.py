@@ -135,7 +135,7 @@ def _altered_rows(
                 value = row[at[signal_id]]
                 if not signal.is_in_range(raw):
                     altered += value is not None
-                elif value is None or abs(float(value) - signal.value(raw)) > 1e-6 * max(1.0, abs(signal.value(raw))):  # type: ignore[arg-type]
+                elif value is None or abs(float(value) - signal.value(raw)) > 1e-6 * max(1.0, abs(signal.value(raw))):
                     altered += 1
                     wrong.append(f"frame {bytes(stream).hex()[:8]}/{seq}: {signal.name} {value} != {signal.value(raw)}")
     return altered

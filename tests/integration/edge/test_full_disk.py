@@ -30,7 +30,7 @@ while True:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path):  # type: ignore[no-untyped-def]
+def small_disk(tmp_path: Path):
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(

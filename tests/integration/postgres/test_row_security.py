@@ -50,7 +50,7 @@ def raw(db: Database, sql: str) -> list[tuple[object, ...]]:
 
     def run(session: Session) -> list[tuple[object, ...]]:
         result = session.execute(text(sql))
-        return [tuple(row) for row in result] if result.returns_rows else [(result.rowcount,)]  # type: ignore[attr-defined]
+        return [tuple(row) for row in result] if result.returns_rows else [(result.rowcount,)]
 
     return asyncio.run(TenantDatabase(db, OURS).write(run))
 
@@ -150,7 +150,7 @@ def test_a_role_above_policies_is_refused(postgres: PostgresPeer) -> None:
 def test_a_value_that_the_database_cannot_hold_is_the_callers_fault(db: Database) -> None:
     for name in ("zero\0byte", "x" * 81):
         with pytest.raises(Invalid, match="cannot hold"):
-            db.write_sync(lambda session, name=name: session.add(Vehicle(tenant_id=OURS, name=name, created=NOW)))  # type: ignore[misc]
+            db.write_sync(lambda session, name=name: session.add(Vehicle(tenant_id=OURS, name=name, created=NOW)))
 
 
 def test_a_backup_of_the_service_is_whole(db: Database, postgres: PostgresPeer) -> None:

@@ -27,7 +27,7 @@ CHANGING = {ID["battery_v"]}  # the simulator's voltage has noise
 
 def config(link: Path, **changes: object) -> ObdConfig:
     values: dict[str, object] = {"port": str(link), "periods_s": OFTEN, "profile": "none", "retry_s": 0.2}
-    return ObdConfig(**(values | changes))  # type: ignore[arg-type]
+    return ObdConfig(**(values | changes))
 
 
 def with_rig(folder: Path, kind: str, work: Callable[[Rig], Awaitable[None]]) -> None:

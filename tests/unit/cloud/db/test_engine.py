@@ -52,9 +52,7 @@ def test_a_failed_write_leaves_nothing(db: Database) -> None:
 
 def test_writes_from_many_tasks_all_land(db: Database) -> None:
     async def main() -> int:
-        await asyncio.gather(
-            *(db.write(lambda s, n=n: s.add(Tenant(name=f"t{n}", created=NOW))) for n in range(20))  # type: ignore[misc]
-        )
+        await asyncio.gather(*(db.write(lambda s, n=n: s.add(Tenant(name=f"t{n}", created=NOW))) for n in range(20)))
         return await db.run(count)
 
     assert asyncio.run(main()) == 20
@@ -68,7 +66,7 @@ def test_instants_come_back_aware_and_equal(db: Database) -> None:
 
 def test_a_naive_instant_is_a_bug(db: Database) -> None:
     with pytest.raises(ValueError, match="aware"):
-        Utc().process_bind_param(datetime(2026, 1, 1), None)  # type: ignore[arg-type]
+        Utc().process_bind_param(datetime(2026, 1, 1), None)
 
 
 def test_a_read_sees_one_snapshot(db: Database) -> None:

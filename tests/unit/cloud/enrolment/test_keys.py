@@ -20,7 +20,7 @@ def test_the_pair_of_the_documentation() -> None:
 
 @pytest.mark.parametrize("kind", ["O", "A", "U"])
 def test_each_kind_begins_with_its_letter(kind: str) -> None:
-    key = Key.make(kind)  # type: ignore[arg-type]
+    key = Key.make(kind)
     assert key.public[0] == kind
     assert key.seed[:2] == f"S{kind}"
     assert len(key.public) == 56

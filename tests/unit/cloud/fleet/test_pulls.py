@@ -42,7 +42,7 @@ class Bench:
         """Begin, and begin again: what is not in the database is forgotten."""
         self.pulls = Pulls(
             self._registry,  # type: ignore[arg-type]  # all that is asked of it
-            lambda _: self,  # type: ignore[arg-type,return-value]
+            lambda _: self,
             self._publish,
             lambda: next(self._numbers),
             self._db,

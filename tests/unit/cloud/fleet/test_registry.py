@@ -81,7 +81,7 @@ def test_strangers_are_not_let_in(db: Database) -> None:
 def test_many_threads_register_one_device_once(db: Database) -> None:
     registry = loaded(db)
     with ThreadPoolExecutor(8) as pool:
-        refs = set(pool.map(lambda _: registry.device("demo", "van-01").id, range(16)))  # type: ignore[union-attr]
+        refs = set(pool.map(lambda _: registry.device("demo", "van-01").id, range(16)))
     assert len(refs) == 1
     assert db.run_sync(lambda s: s.scalar(select(func.count()).select_from(Device))) == 1
 

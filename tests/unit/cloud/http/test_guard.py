@@ -37,7 +37,7 @@ class Caller:
 
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         scope = {"type": kind, "method": method, "path": "/inner/1", "headers": raw}
-        asyncio.run(self.guard(scope, receive, send))  # type: ignore[arg-type]
+        asyncio.run(self.guard(scope, receive, send))
         return sent
 
 

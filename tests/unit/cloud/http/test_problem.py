@@ -41,7 +41,7 @@ async def checked(
 @pytest.fixture
 def client() -> TestClient[Litestar]:
     handlers = {MilepostError: problem_response, HTTPException: problem_response, Exception: problem_response}
-    return TestClient(Litestar([fail, checked], exception_handlers=handlers, openapi_config=None))  # type: ignore[arg-type]
+    return TestClient(Litestar([fail, checked], exception_handlers=handlers, openapi_config=None))
 
 
 @pytest.mark.parametrize(

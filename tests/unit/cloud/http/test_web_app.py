@@ -24,7 +24,7 @@ def built(tmp_path: Path) -> Iterator[TestClient[Litestar]]:
     (tmp_path / "index.html").write_text("<!doctype html><title>app</title>", encoding="utf-8")
     (tmp_path / "assets" / "map-abc123.js").write_text("0123456789", encoding="utf-8")
     with TestClient(WebApp(Litestar([thing], openapi_config=None), tmp_path)) as client:
-        yield client  # type: ignore[misc]
+        yield client
 
 
 def test_deep_links_open_the_app(built: TestClient[Litestar]) -> None:

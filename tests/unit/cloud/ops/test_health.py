@@ -29,7 +29,7 @@ def test_all_good() -> None:
     assert readiness.checks == [Check("store", True, "answers")]
 
 
-def test_one_away_and_one_stuck(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_one_away_and_one_stuck(monkeypatch) -> None:
     monkeypatch.setattr("cloud.ops.health.PATIENCE_S", 0.01)
     readiness = asyncio.run(Probes({"a": away, "b": good, "c": stuck}, "1", CollectorRegistry()).readiness())
     assert not readiness.is_ready

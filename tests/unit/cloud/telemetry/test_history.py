@@ -71,14 +71,14 @@ def test_few_points_are_given_as_they_are(plane: LocalPlane) -> None:
 
 @pytest.mark.parametrize("hours", [2, 3, 24 * 20])
 def test_a_peak_of_one_second_survives(plane: LocalPlane, hours: int) -> None:
-    (series,) = ask(plane, hours, 50).series  # type: ignore[attr-defined]
+    (series,) = ask(plane, hours, 50).series
     assert len(series.ts_ms) <= 55
     assert max(v for v in series.max if v is not None) == 5000
     assert min(v for v in series.min if v is not None) == 100
 
 
 def test_a_gap_breaks_the_line(plane: LocalPlane) -> None:
-    (series,) = ask(plane, 2, 10_000).series  # type: ignore[attr-defined]
+    (series,) = ask(plane, 2, 10_000).series
     assert series.value.count(None) == 10
     assert series.ts_ms == sorted(series.ts_ms)
 

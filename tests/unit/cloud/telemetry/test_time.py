@@ -61,7 +61,7 @@ def test_the_order_of_anchors_does_not_matter(anchors: list[tuple[int, int, str]
     for boot_ms, shift, source in anchors:
         one.add(boot_ms, 10_000 + boot_ms + shift, source)
     shuffled = list(anchors)
-    order.shuffle(shuffled)  # type: ignore[attr-defined]
+    order.shuffle(shuffled)
     for boot_ms, shift, source in shuffled:
         before = {ms: other.utc_ms(ms) for ms in range(0, 120, 7)}
         span = other.add(boot_ms, 10_000 + boot_ms + shift, source)

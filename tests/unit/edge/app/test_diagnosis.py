@@ -66,7 +66,7 @@ def change(**changes: Any) -> AgentStatus:
 
 
 def with_obd(link: str, **facts: Any) -> AgentStatus:
-    return change(sensors={"obd": SensorState(link, "detail", 0, facts), "gps": GPS})  # type: ignore[arg-type]
+    return change(sensors={"obd": SensorState(link, "detail", 0, facts), "gps": GPS})
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_frames_wait_for_room_in_order_and_the_oldest_is_dropped_and_counted(mon
 
     async def scene() -> None:
         disk, commits = FullDisk(), []
-        committer = Committer(disk, lambda: commits.append(1), most_waiting=4)  # type: ignore[arg-type]
+        committer = Committer(disk, lambda: commits.append(1), most_waiting=4)
         task = asyncio.create_task(committer.run())
         for number in range(1, 8):
             committer.put(closed(number))

@@ -210,7 +210,7 @@ def test_what_was_forked_goes_again_under_a_new_number(outbox: Outbox, path: Pat
     assert again.new_stream is None
     again.close()
     outbox._lock = path.with_name("other.lock").open("wb")
-    outbox.__init__(path, IDENTITY, SMALL)  # type: ignore[misc]
+    outbox.__init__(path, IDENTITY, SMALL)
 
 
 def test_a_fork_for_which_there_is_no_room_stays_pending(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:

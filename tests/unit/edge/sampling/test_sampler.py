@@ -128,12 +128,12 @@ def test_impossible_values_are_marked_and_kept(bench: Bench) -> None:
 def test_the_range_check_in_raw_integers_agrees_with_the_catalogue(signal: object) -> None:
     from edge.sampling.sampler import _raw_limits
 
-    low, high = _raw_limits(signal)  # type: ignore[arg-type]
+    low, high = _raw_limits(signal)
     assert low <= high
     for raw in (low, high):
-        assert signal.is_in_range(raw)  # type: ignore[attr-defined]
+        assert signal.is_in_range(raw)
     for raw in (low - 1, high + 1):
-        assert not signal.is_in_range(raw)  # type: ignore[attr-defined]
+        assert not signal.is_in_range(raw)
 
 
 def test_marks_of_a_sensor_are_joined_within_a_frame(bench: Bench) -> None:

@@ -55,7 +55,7 @@ def test_unknown_vehicle_is_not_found(simulation: Simulation) -> None:
 )
 def test_impossible_configurations_are_invalid(tmp_path: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(Invalid, match="expected"):
-        check(SimulationConfig(directory=tmp_path, **wrong))  # type: ignore[arg-type]
+        check(SimulationConfig(directory=tmp_path, **wrong))
 
 
 def test_faults_of_the_configuration(tmp_path: Path) -> None:

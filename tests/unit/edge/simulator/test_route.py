@@ -12,7 +12,7 @@ from edge.simulator.route import METRES_PER_DEG, STEP_M, load_route, route_names
 ROUTES = route_names()
 
 
-def content(name: str) -> dict:  # type: ignore[type-arg]
+def content(name: str) -> dict:
     return json.loads(files("edge.simulator").joinpath("routes", f"{name}.json").read_text(encoding="utf-8"))
 
 

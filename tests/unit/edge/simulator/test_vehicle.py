@@ -19,7 +19,7 @@ def vehicle(kind: str = "van", route: str = "valley", seed: str = "5") -> Vehicl
     return Vehicle(f"{kind}-01", KINDS[kind], load_route(route), seed)
 
 
-def drive(v: Vehicle, seconds: float):  # type: ignore[no-untyped-def]
+def drive(v: Vehicle, seconds: float):
     """Step through a drive, yielding after every step of the model."""
     for _ in range(int(seconds / STEP_S)):
         v.advance_to(v.clock_s + STEP_S * 1.001)

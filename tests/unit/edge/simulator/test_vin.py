@@ -15,7 +15,7 @@ def test_check_digit_of_published_vins(vin: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
-def test_every_made_vin_is_valid(kind) -> None:  # type: ignore[no-untyped-def]
+def test_every_made_vin_is_valid(kind) -> None:
     rng = random.Random(7)
     for year in range(kind.years[0], kind.years[1] + 1):
         vin = make_vin(kind.vin_maker, kind.vin_model, year, rng)

@@ -173,7 +173,7 @@ def test_the_adapter_waits_as_before_when_the_scan_is_over() -> None:
 
     def silent(elm: LoopElm) -> None:
         elm.override = lambda command: (
-            tuned.append(command)  # type: ignore[func-returns-value]
+            tuned.append(command)
             if command.startswith(("ATAT", "ATST"))
             else command.encode() + b"\rNO DATA\r\r>"
             if command.startswith("010F")
