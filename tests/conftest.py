@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from hypothesis import HealthCheck, settings
 import pytest
 
+from tests.support.engines import ENGINES
+
 if TYPE_CHECKING:
     from tests.support.postgres_peer import PostgresPeer
 
@@ -67,11 +69,7 @@ def sqlite_at_head(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-# `slow`, because a server takes its two seconds: `just check` asks SQLite only.
-BOTH = ["sqlite", pytest.param("postgres", marks=[pytest.mark.peer, pytest.mark.slow])]
-
-
-@pytest.fixture(params=BOTH)
+@pytest.fixture(params=ENGINES)
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a relational database without any table, on each engine in turn."""
     if request.param == "sqlite":
@@ -83,7 +81,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     peer.drop(url)
 
 
-@pytest.fixture(params=BOTH)
+@pytest.fixture(params=ENGINES)
 def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
     """Makes relational databases at the newest revision, on each engine in turn; gives their URLs."""
     made: list[str] = []

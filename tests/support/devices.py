@@ -19,9 +19,10 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 class Office:
     """Two tenants, `acme` and `other`; `now` is turned by the test."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
+        """`url`: of the database; SQLite in the folder without."""
         self.now = NOW
-        self.db = Database(f"sqlite:///{folder / 'fleet.db'}")
+        self.db = Database(url or f"sqlite:///{folder / 'fleet.db'}")
         migrate.upgrade(self.db.engine)
         self.registry = FleetRegistry(self.db, RegistryConfig(), is_demo=False)
         self.registry.load()

@@ -1,11 +1,9 @@
-"""People over a database in a folder, with a clock that the test turns and hashes that cost nothing."""
+"""People over a database, with a clock that the test turns and hashes that cost nothing."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from argon2 import PasswordHasher
 
-from cloud.db.base import Base
 from cloud.db.engine import Database
 from cloud.fleet.tables import Tenant
 from cloud.identity.accounts import Accounts
@@ -41,11 +39,11 @@ class Directory:
 class Town:
     """Accounts and sessions; `now` and `passed_s` are turned by the test."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, url: str) -> None:
+        """`url`: of an empty database at the newest revision."""
         self.now = NOW
         self.passed_s = 0.0
-        self.db = Database(f"sqlite:///{folder / 'people.db'}")
-        Base.metadata.create_all(self.db.engine)  # what the migrations make, in a tenth of the time
+        self.db = Database(url)
         rows = [Tenant(id=number, name=name, created=NOW) for name, number in TENANTS.items()]
         self.db.write_sync(lambda session: session.add_all(rows))
         self.tokens = Tokens(SECRET, lambda: self.now)

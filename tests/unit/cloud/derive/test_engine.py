@@ -1,17 +1,17 @@
 """Derive: the same outputs whatever the order of arrival, exactly once over restarts, gaps passed only when settled."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 import random
+import shutil
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud.config import DeriveConfig
-from cloud.db.base import Base
 from cloud.db.engine import Database
 from cloud.derive.engine import DeriveEngine
 from cloud.facts import Registry
@@ -30,11 +30,10 @@ STREAM = bytes(range(16))
 class Derived:
     """A local plane with the engine behind it."""
 
-    def __init__(self, folder: Path, gap_patience_s: float = 1e9) -> None:
+    def __init__(self, folder: Path, url: str, gap_patience_s: float = 1e9) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.plane = LocalPlane(folder)
-        self.db = Database(f"sqlite:///{folder / 'fleet.db'}")
-        Base.metadata.create_all(self.db.engine)
+        self.db = Database(url)
         now = datetime.now(UTC)
         with Session(self.db.engine) as session, session.begin():
             session.add(Tenant(id=1, name="demo", created=now))
@@ -118,9 +117,10 @@ def frames() -> dict[int, bytes]:
 
 @pytest.fixture(scope="module")
 def in_order(
-    frames: dict[int, bytes], tmp_path_factory: pytest.TempPathFactory
+    frames: dict[int, bytes], tmp_path_factory: pytest.TempPathFactory, sqlite_at_head: Path
 ) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
-    derived = Derived(tmp_path_factory.mktemp("in_order"))
+    folder = tmp_path_factory.mktemp("in_order")
+    derived = Derived(folder, f"sqlite:///{shutil.copy(sqlite_at_head, folder)}")
     for seq in range(1, 401, 40):
         derived.plane.feed([frames[s] for s in range(seq, seq + 40)])
         derived.follow()
@@ -131,8 +131,8 @@ def in_order(
 
 
 @pytest.fixture
-def derived(tmp_path: Path) -> Iterator[Derived]:
-    made = Derived(tmp_path)
+def derived(tmp_path: Path, new_url: Callable[[], str]) -> Iterator[Derived]:
+    made = Derived(tmp_path, new_url())
     yield made
     made.close()
 
@@ -189,8 +189,8 @@ def test_any_order_over_restarts_gives_the_same(
     derived.plane.verify()
 
 
-def test_a_gap_holds_until_it_is_settled(tmp_path: Path, frames: dict[int, bytes]) -> None:
-    derived = Derived(tmp_path / "gap", gap_patience_s=100)
+def test_a_gap_holds_until_it_is_settled(tmp_path: Path, new_url: Callable[[], str], frames: dict[int, bytes]) -> None:
+    derived = Derived(tmp_path / "gap", new_url(), gap_patience_s=100)
     derived.plane.feed([frames[seq] for seq in (*range(1, 31), *range(40, 61))])
     derived.follow()
     held = derived.outputs()
@@ -206,9 +206,11 @@ def test_a_gap_holds_until_it_is_settled(tmp_path: Path, frames: dict[int, bytes
     derived.close()
 
 
-def test_a_clock_set_back_by_ten_years_prolongs_no_gap_by_ten_years(tmp_path: Path, frames: dict[int, bytes]) -> None:
+def test_a_clock_set_back_by_ten_years_prolongs_no_gap_by_ten_years(
+    tmp_path: Path, new_url: Callable[[], str], frames: dict[int, bytes]
+) -> None:
     ten_years_us = 10 * 365 * 86_400_000_000
-    derived = Derived(tmp_path / "gap", gap_patience_s=100)
+    derived = Derived(tmp_path / "gap", new_url(), gap_patience_s=100)
     derived.clock_us = ten_years_us
     derived.plane.feed([frames[seq] for seq in (*range(1, 31), *range(40, 61))])
     derived.follow()

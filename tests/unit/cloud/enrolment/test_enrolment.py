@@ -17,13 +17,18 @@ from cloud.fleet.registry import FleetRegistry
 from sync_protocol.enrolment import RenewalRequest, read_code, to_sign, write_code
 from sync_protocol.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from tests.support.devices import Office, enrolment
+from tests.support.engines import ENGINES
 
 
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    made = Office(tmp_path_factory.mktemp("office"))
+@pytest.fixture(scope="module", params=ENGINES)
+def office(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    peer = request.getfixturevalue("postgres") if request.param == "postgres" else None
+    url = None if peer is None else peer.database()
+    made = Office(tmp_path_factory.mktemp("office"), url)
     yield made
     made.db.close()
+    if peer is not None:
+        peer.empty(url)
 
 
 def test_a_code_lets_one_device_in_once(office: Office) -> None:

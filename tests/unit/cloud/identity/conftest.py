@@ -1,7 +1,6 @@
 """Two tenants without anybody in them."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -9,7 +8,7 @@ from tests.support.people import Town
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    made = Town(tmp_path)
+def town(new_url: Callable[[], str]) -> Iterator[Town]:
+    made = Town(new_url())
     yield made
     made.close()
