@@ -73,12 +73,17 @@ class Traffic:
         self._add(kind, up, down)
 
     def measured(self, wire: WireBytes | None) -> None:
-        """What the socket has cost so far. Payload that is not on the wire yet makes the overhead come later."""
+        """What the socket has cost so far.
+
+        Payload that is not on the wire yet makes the overhead come later; what the kernel had before it was counted
+        here was taken for overhead, and is given back.
+        """
         if wire is None:
             return
         up = wire.up - self._wire.up - self._counted.up
         down = wire.down - self._wire.down - self._counted.down
-        if up < 0 or down < 0:
+        overhead = self.connection.get("overhead", Bytes())
+        if overhead.up + up < 0 or overhead.down + down < 0:
             return
         self._wire = wire
         self._counted = Bytes()

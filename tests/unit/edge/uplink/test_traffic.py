@@ -27,17 +27,24 @@ def test_kinds_add_up_to_what_the_socket_says() -> None:
     traffic.measured(WireBytes(500, 200))
     assert total(traffic) == (500, 200)
     traffic.count("live", up=300)
-    traffic.measured(WireBytes(600, 200))  # still in the buffer: the overhead comes later
-    assert total(traffic) == (800, 200)
+    traffic.measured(WireBytes(600, 200))  # the rest is still in the buffer
+    assert total(traffic) == (600, 200)
     traffic.measured(WireBytes(1000, 250))
     assert total(traffic) == (1000, 250)
     assert traffic.connection == {"live": Bytes(600, 0), "ack": Bytes(0, 40), "overhead": Bytes(400, 210)}
+    traffic.measured(WireBytes(1000, 330))  # the kernel has an acknowledgement that was not read yet
+    traffic.count("ack", down=50)
+    traffic.measured(WireBytes(1000, 330))
+    assert traffic.connection == {"live": Bytes(600, 0), "ack": Bytes(0, 90), "overhead": Bytes(400, 240)}
     traffic.connected()
+    traffic.count("hello", up=90)
     traffic.measured(WireBytes(80, 60))
-    assert total(traffic) == (1080, 310)
-    assert traffic.connection == {"overhead": Bytes(80, 60)}
+    assert total(traffic) == (1090, 330), "not on the wire yet, and no overhead to give back"
+    traffic.measured(WireBytes(170, 60))
+    assert total(traffic) == (1170, 390)
+    assert traffic.connection == {"hello": Bytes(90, 0), "overhead": Bytes(80, 60)}
     traffic.measured(None)
-    assert traffic.used_bytes() == 1390
+    assert traffic.used_bytes() == 1560
 
 
 def test_a_restart_forgets_nothing_and_rubbish_counts_as_nothing() -> None:
