@@ -2,7 +2,7 @@
 
 The device's own outbox, uplink and link class in this process, against the whole cloud service and its broker in
 others. The frames are real drives (27 signals at 1 Hz and GPS), played over and over until the day is full. A live
-frame is committed each 0.1 s, more than any device does, so that a drain of seconds has a p99. The cloud acknowledges
+frame is committed each 0.25 s, more than any device does, so that a drain of seconds has a p99. The cloud acknowledges
 with each commit here (`ack_delay_s = 0`), so that the device learns at once what is stored: a delay is from a frame's
 commit in the outbox until the cloud's word that it is stored has come back. The same follows without a backlog, on the
 same connection.
@@ -41,7 +41,7 @@ from tests.support.real_data import data_dir
 
 TENANT, DEVICE = "demo", "van-1"
 _FRAME_S = 10
-_LIVE_EVERY_S = 0.1
+_LIVE_EVERY_S = 0.25
 _ANCHOR_EVERY_FRAMES = 60
 _PATIENCE_S = 300.0
 _DAY_S = 86_400
@@ -158,6 +158,11 @@ class Run:
         return taken
 
 
+def percentile(delays_ms: np.ndarray, share: float) -> float:  # type: ignore[type-arg]  # of floats
+    """Of the delays; nan where there are none, as on a metered link whose live frames still wait for each other."""
+    return float(np.percentile(delays_ms, share)) if len(delays_ms) else float("nan")
+
+
 def cpu_of_cloud() -> float:
     """Seconds of CPU that the service and its broker have had, this process's children."""
     return sum(sum(process.cpu_times()[:2]) for process in psutil.Process().children(recursive=True))
@@ -199,10 +204,10 @@ async def measure(cloud: CloudProcess, folder: Path, root: Path, count: int, mod
     payload = backlog.up / count if backlog else 0.0
     return [
         Figure("drain_s", drain_s, "s", "10", f"{count:,} frames of 10 s; {count / drain_s:,.0f} frames/s"),
-        Figure("live_delay_p50_ms", float(np.percentile(busy, 50)), "ms", "", f"{len(busy)} frames"),
-        Figure("live_delay_p99_ms", float(np.percentile(busy, 99)), "ms", "", "while the backlog drains"),
-        Figure("  without, p50", float(np.percentile(calm, 50)), "ms", "", f"{len(calm)} frames, no backlog"),
-        Figure("  without, p99", float(np.percentile(calm, 99)), "ms"),
+        Figure("live_delay_p50_ms", percentile(busy, 50), "ms", "", f"{len(busy)} frames"),
+        Figure("live_delay_p99_ms", percentile(busy, 99), "ms", "", "while the backlog drains"),
+        Figure("  without, p50", percentile(calm, 50), "ms", "", f"{len(calm)} frames, no backlog"),
+        Figure("  without, p99", percentile(calm, 99), "ms"),
         Figure("device_cpu_s", cpu_s, "s", "", "of the drain: outbox, uplink, and this bench's live frames"),
         Figure("cloud_cpu_s", cloud_cpu_s, "s", "", "meanwhile: the whole service and its broker"),
         Figure("payload_bytes", payload, "B/frame", "", "of the backlog's messages"),
