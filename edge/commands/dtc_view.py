@@ -4,13 +4,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edge.commands.output import table
+from edge.commands.output import sign, table
 from edge.sensors.obd.report import ClearReport, Code, CodesReport, IdentityReport, InUse, ReadinessReport
 from sync_protocol.signals import catalogue
 
 _STATUS = {"stored": "[red]stored[/]", "pending": "[yellow]pending[/]", "permanent": "[magenta]permanent[/]"}
 _LAMP = {True: "[red]lamp on[/]", False: "[green]lamp off[/]", None: "lamp not told"}
-_UNITS = {"km": "km", "min": "min", "celsius": "°C", "percent": "%", "degrees": "°"}
 _CYCLE = {"complete": "[green]complete[/]", "incomplete": "[yellow]incomplete[/]", "disabled": "[dim]not run[/]"}
 
 
@@ -58,7 +57,7 @@ def _values(values: dict[str, float]) -> Table:
     cells = []
     for name, value in values.items():
         signal = catalogue().by_name[name]
-        cells.append((f"  {name}", f"{value:,.{signal.decimals}f}", _UNITS.get(signal.unit, signal.unit)))
+        cells.append((f"  {name}", f"{value:,.{signal.decimals}f}", sign(signal.unit)))
     half = -(-len(cells) // 2)
     for left, right in zip(cells[:half], [*cells[half:], ("", "", "")], strict=False):
         grid.add_row(*left, *right)
@@ -115,10 +114,10 @@ def _in_use(counted: InUse) -> Table:
 
 def clearing(out: Console, report: ClearReport) -> None:
     """The result, what each computer refused, and the codes that are still there."""
-    sign = {"cleared": "[green]✔ Codes cleared.[/]", "still_set": "[red]✘ Codes are set again.[/]"}
-    sign |= {"refused": "[red]✘ Not cleared.[/]", "unconfirmed": "[yellow]! Not confirmed.[/]"}
+    marks = {"cleared": "[green]✔ Codes cleared.[/]", "still_set": "[red]✘ Codes are set again.[/]"}
+    marks |= {"refused": "[red]✘ Not cleared.[/]", "unconfirmed": "[yellow]! Not confirmed.[/]"}
     out.print(
-        sign[report.result] + (f" {escape(report.reason[:1].upper() + report.reason[1:])}." if report.reason else "")
+        marks[report.result] + (f" {escape(report.reason[:1].upper() + report.reason[1:])}." if report.reason else "")
     )
     if report.result != "refused":
         for ecu, reason in report.refused.items():

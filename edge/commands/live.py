@@ -1,6 +1,7 @@
-"""`milepost live`: the vehicle's values as they come, with their age and the last half minute as a line."""
+"""`milepost live`: the vehicle's values as they come, with their age and the last seconds as a line."""
 
 from collections import deque
+from itertools import zip_longest
 from pathlib import Path
 
 import click
@@ -12,13 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.commands.loading import load
-from edge.commands.output import console, print_json
+from edge.commands.output import console, print_json, sign
 from edge.control import ask, ask_stream
 from edge.status import LiveValue
 from sync_protocol.signals import catalogue
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _HISTORY = 30
+_FRAME_LINES = 5  # around the rows of the table
+_STRIPES = ("", "on grey7")
 
 
 @click.command("live")
@@ -44,10 +47,11 @@ def command(path: Path | None, signals: tuple[str, ...], once: bool, as_json: bo
             for raw in ask_stream(socket_path, "live"):
                 click.echo(msgspec.json.encode(view.take(raw)))
             return
-        with Live(view.render(), console=console(), screen=True, auto_refresh=False) as screen:
+        out = console()
+        with Live(view.render(), console=out, screen=True, auto_refresh=False) as screen:
             for raw in ask_stream(socket_path, "live"):
                 view.take(raw)
-                screen.update(view.render(), refresh=True)
+                screen.update(view.render(out.size.height), refresh=True)
     except KeyboardInterrupt:
         return
 
@@ -69,24 +73,55 @@ class LiveView:
                 self._history.setdefault(value.signal, deque(maxlen=_HISTORY)).append(value.value)
         return self._values
 
-    def render(self) -> RenderableType:
-        """The table; a stale value is dim, an old one yellow."""
+    def render(self, height_lines: int | None = None) -> RenderableType:
+        """The table, or two values a line where a screen of so many lines is too low; stale is dim, old yellow."""
         if not self._values:
             return Text("No values yet. `milepost doctor` says why.", style="yellow")
-        out = Table(box=box.SIMPLE_HEAD, pad_edge=False, row_styles=["", "on grey7"])
+        stale = sum(value.is_stale for value in self._values)
+        told = f"{len(self._values)} signals, {stale} stale. Ctrl-C ends."
+        if height_lines is None or len(self._values) + _FRAME_LINES <= height_lines:
+            return Group(self._table(), Text(told, style="dim"))
+        return Group(self._pairs(height_lines - 1), Text(f"{told} `--signal NAME` shows its line.", style="dim"))
+
+    def _table(self) -> Table:
+        out = Table(box=box.SIMPLE_HEAD, pad_edge=False, row_styles=_STRIPES)
         out.add_column("signal")
         out.add_column("value", justify="right")
         out.add_column("unit")
         out.add_column("age", justify="right")
         out.add_column(f"last {_HISTORY // 2} s", min_width=_HISTORY)
         for value in self._values:
-            style = "dim" if value.is_stale else "yellow" if value.age_s > 3 else ""
             age = "stale" if value.is_stale else f"{value.age_s:.1f} s"
             line = sparkline(list(self._history.get(value.signal, ())))
-            number = f"{value.value:,.{catalogue().by_name[value.signal].decimals}f}"
-            out.add_row(value.signal, f"[bold]{number}[/]", value.unit, age, Text(line, style="cyan"), style=style)
-        stale = sum(value.is_stale for value in self._values)
-        return Group(out, Text(f"{len(self._values)} signals, {stale} stale. Ctrl-C ends.", style="dim"))
+            style = _style(value)
+            out.add_row(
+                value.signal, f"[bold]{_number(value)}[/]", sign(value.unit), age, Text(line, style="cyan"), style=style
+            )
+        return out
+
+    def _pairs(self, most_lines: int) -> Table:
+        out = Table.grid(padding=(0, 1), expand=True)
+        out.row_styles = _STRIPES
+        for justify in ("left", "right", "left") * 2:
+            out.add_column(justify=justify, no_wrap=True)
+        cells = []
+        for value in self._values:
+            style = _style(value)
+            cells.append(
+                (Text(value.signal, style), Text(_number(value), f"bold {style}"), Text(sign(value.unit), style))
+            )
+        half = min(most_lines, -(-len(cells) // 2))
+        for left, right in zip_longest(cells[:half], cells[half : 2 * half], fillvalue=("", "", "")):
+            out.add_row(*left, *right)
+        return out
+
+
+def _style(value: LiveValue) -> str:
+    return "dim" if value.is_stale else "yellow" if value.age_s > 3 else ""
+
+
+def _number(value: LiveValue) -> str:
+    return f"{value.value:,.{catalogue().by_name[value.signal].decimals}f}"
 
 
 def sparkline(values: list[float]) -> str:

@@ -8,6 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+_SIGNS = {"celsius": "°C", "percent": "%", "degrees": "°"}
+
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
@@ -16,7 +18,7 @@ def print_json(value: Any) -> None:
 
 def table(*columns: str) -> Table:
     """A plain table that also reads well in a log."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in columns:
         made.add_column(column)
     return made
@@ -25,6 +27,11 @@ def table(*columns: str) -> Table:
 def console() -> Console:
     """The terminal."""
     return Console(highlight=False)
+
+
+def sign(unit: str) -> str:
+    """How people write a unit of the catalogue."""
+    return _SIGNS.get(unit, unit)
 
 
 def duration(seconds: float) -> str:

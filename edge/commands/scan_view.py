@@ -6,12 +6,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edge.commands.output import table
+from edge.commands.output import sign, table
 from edge.sensors.obd.profile_writing import fuel_text
 from edge.sensors.obd.scan_report import PidFinding, ScanReport
 from sync_protocol.signals import catalogue
-
-_UNITS = {"celsius": "°C", "percent": "%", "degrees": "°"}
 
 
 def report(out: Console, found: ScanReport) -> None:
@@ -69,7 +67,7 @@ def _values(found: ScanReport, finding: PidFinding) -> str:
         value = finding.values.get(signal.name)
         told = "[dim]no value[/]"
         if value is not None:
-            told = f"{value:,.{signal.decimals}f} {_UNITS.get(signal.unit, signal.unit)}".rstrip()
+            told = f"{value:,.{signal.decimals}f} {sign(signal.unit)}".rstrip()
         mark = " [yellow]?[/]" if signal.name in finding.doubtful and value is not None else ""
         name = f"[dim]{signal.name} skipped[/]" if signal.name in found.skip else f"{signal.name} {told}{mark}"
         lines.append(name)

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 import msgspec
+from rich.markup import escape
 
 from edge.commands.loading import load
 from edge.commands.output import console, duration, print_json, size, table
 from edge.control import ask
 from edge.health import StageHealth
+from edge.sensors.base import SensorState
 from edge.status import AgentStatus
 from edge.uplink.policy import MB, TrafficView
 
@@ -36,11 +38,11 @@ def _show(status: AgentStatus) -> None:
     clock = f"UTC from {status.utc_source}" if status.utc_ms is not None else "UTC not known yet"
     watched = ", watched: a frame a second" if status.is_watched else ""
     out.print(f"{clock}{watched}" + (f", recording to {status.recording}" if status.recording else ""))
-    sensors = table("sensor", "link", "since", "detail", "facts")
+    sensors = table("sensor", "link", "since", "detail")
     for name, state in status.sensors.items():
-        facts = "  ".join(f"{key} {value}" for key, value in state.facts.items() if value is not None)
         since = duration((status.boot_ms - state.since_boot_ms) / 1000)
-        sensors.add_row(name, _MARK.get(state.link, f"[red]{state.link}[/]"), since, state.detail, facts)
+        about = f"{escape(state.detail)}\n[dim]{escape(_facts(state, status.boot_ms))}[/]"
+        sensors.add_row(name, _MARK.get(state.link, f"[red]{state.link}[/]"), since, about)
     out.print(sensors)
     stages = table("stage", "received", "sent", "queued", "dropped", "errors")
     for name, health in (("sampling (samples)", status.sampling), ("outbox (frames)", status.outbox),
@@ -55,12 +57,24 @@ def _show(status: AgentStatus) -> None:
         "no acknowledgement yet")  # fmt: skip
     color = "green" if link.link == "connected" else "red"
     out.print(
-        f"uplink: [{color}]{link.link}[/] {link.detail} for {duration((status.boot_ms - link.since_ms) / 1000)}, {ack},"
-        " "
+        f"uplink: [{color}]{link.link}[/]{f' ({link.detail})' if link.detail else ''} for "
+        f"{duration((status.boot_ms - link.since_ms) / 1000)}, {ack}, "
         f"{size(link.bytes_sent)} sent in {link.frames_sent} frames ({link.frames_sent_again} again)"
     )
     if status.traffic is not None:
         out.print(_traffic(status.traffic))
+
+
+def _facts(state: SensorState, boot_ms: int) -> str:
+    """What the detail does not say already; moments as their age."""
+    told = []
+    for key, value in state.facts.items():
+        name = key.removesuffix("_boot_ms").replace("_", " ")
+        if key.endswith("_boot_ms") and isinstance(value, int):
+            told.append(f"{name} {duration((boot_ms - value) / 1000)} ago")
+        elif value is not None and not (isinstance(value, str) and value in state.detail):
+            told.append(f"{name} {value}")
+    return ", ".join(told)
 
 
 def _traffic(traffic: TrafficView) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import StringIO
 import json
 from pathlib import Path
 import tempfile
@@ -11,6 +12,7 @@ import threading
 from click.testing import CliRunner, Result
 import msgspec
 import pytest
+from rich.console import Console
 
 from edge import cli
 from edge.app import Agent
@@ -24,6 +26,7 @@ from edge.notify import SystemdNotifier
 from edge.outbox.streams import Totals
 from edge.status import AgentStatus, LiveValue
 from sync_protocol.errors import Conflict, Unavailable
+from sync_protocol.signals import catalogue
 from tests.support.agent_process import write_recording
 from tests.support.waiting import wait_until
 
@@ -146,10 +149,8 @@ def test_small_words() -> None:
 
 
 def test_the_live_view_draws_stale_and_old_values() -> None:
-    from rich.console import Console
-
     view = LiveView()
-    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console = Console(width=120, record=True, file=StringIO())
     console.print(view.render())
     view.take(
         msgspec.to_builtins(
@@ -165,6 +166,20 @@ def test_the_live_view_draws_stale_and_old_values() -> None:
     assert "No values yet" in text
     assert "stale" in text
     assert "1,234,567.0" in text
+    assert "°C" in text
+
+
+@pytest.mark.parametrize(("height_lines", "lines"), [(45, 45), (44, 21), (24, 21), (12, 12)])
+def test_the_live_view_fits_the_screen(height_lines: int, lines: int) -> None:
+    view = LiveView()
+    names = [signal.name for signal in catalogue().signals][:40]
+    view.take([msgspec.to_builtins(LiveValue(name, 1.0, "celsius", 0.2, False)) for name in names])
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(view.render(height_lines))
+    shown = console.export_text().rstrip().splitlines()
+    assert len(shown) == lines
+    assert "40 signals" in shown[-1]
+    assert (names[-1] in "".join(shown)) == (height_lines > 20)
 
 
 def test_lost_frames_and_a_missing_clock_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
