@@ -32,6 +32,7 @@ DEMO = {
     "role": "owner",
     "actions": [],
     "is_demo": True,
+    "has_second_factor": False,
     "session_id": "00" * 16,
 }
 PERSON = {"email": "mara@fleet.example", "name": "Mara Lind", "tenant": "north", "role": "manager", "is_demo": False}
@@ -174,7 +175,7 @@ class Fixture:
             if scope["path"].startswith("/api/v1/"):
                 status, body = self._answer(scope["method"], unquote(scope["path"][7:]), query)
                 kind = "application/json" if status < 400 else "application/problem+json"
-                await _respond(send, status, kind, json.dumps(body).encode())
+                await _respond(send, status, kind, b"" if body is None else json.dumps(body).encode())
             else:
                 await self._file(scope["path"], send)
 
@@ -228,10 +229,12 @@ class Fixture:
         """A demo, or with `has_people` a service where somebody has to log in; the password is not looked at."""
         token = {"access_token": "fixture", "expires_in": 600, "token_type": "Bearer"}
         answers: dict[tuple[str, str], Answer] = {
-            ("GET", "/auth/ways"): (200, {"is_demo": not self.has_people}),
+            ("GET", "/auth/ways"): (200, {"is_demo": not self.has_people, "has_mail": self.has_people}),
             ("POST", "/auth/refresh"): (200, token) if self.is_logged_in else NOT_LOGGED_IN,
             ("POST", "/auth/demo"): NOT_LOGGED_IN if self.has_people else (200, token),
             ("POST", "/auth/token"): (200, token),
+            ("POST", "/auth/password-resets"): (204, None),
+            ("POST", "/auth/password-resets/use"): (204, None),
             ("POST", "/auth/invitations/look"): (200, INVITED) if self.has_people else _not_found(path),
             ("POST", "/auth/invitations/accept"): (200, token),
             ("POST", "/auth/log-out"): (200, {}),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 import pytest
 
 from tests.support.web_server import WebServer
@@ -13,6 +13,14 @@ def company() -> Iterator[WebServer]:
     """A service that is no demo."""
     with WebServer("--people") as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def logged_out(request: pytest.FixtureRequest, page: Page) -> None:
+    """The fixture server remembers who came in last."""
+    if "company" in request.fixturenames:
+        company: WebServer = request.getfixturevalue("company")
+        page.request.post(f"{company.url}/api/v1/auth/log-out")
 
 
 def log_in(page: Page) -> None:
@@ -55,6 +63,39 @@ def test_a_refusal_is_told_in_the_servers_words(company: WebServer, page: Page) 
     expect(page.get_by_label("E-mail address")).to_have_value("mara@fleet.example")
 
 
+def test_a_code_is_asked_for_when_it_is_needed(company: WebServer, page: Page) -> None:
+    problem = {"type": "/problems/one-time-code-needed", "detail": "A one-time code is needed too."}
+
+    def answer(route: Route) -> None:
+        if "otp=123456" in (route.request.post_data or ""):
+            route.continue_()
+        else:
+            route.fulfill(status=401, json=problem)
+
+    page.route("**/auth/token", answer)
+    page.goto(company.url)
+    expect(page.get_by_label("Code of your authenticator app")).to_have_count(0)
+    log_in(page)
+    expect(page.get_by_label("Code of your authenticator app")).to_be_focused()
+    page.keyboard.type("123456")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Fleet", level=1)).to_be_visible()
+
+
+def test_a_forgotten_password(company: WebServer, page: Page) -> None:
+    page.goto(company.url)
+    page.get_by_role("button", name="Password forgotten?").click()
+    page.get_by_label("E-mail address").fill("mara@fleet.example")
+    page.get_by_role("button", name="Send me a link").click()
+    expect(page.get_by_role("status")).to_contain_text("a mail is on its way")
+    page.goto(f"{company.url}/reset#a-secret-token")
+    page.get_by_label("A password").fill("another-orbit-lantern")
+    page.get_by_role("button", name="Set it").click()
+    expect(page.get_by_role("status")).to_contain_text("logged out everywhere")
+    page.get_by_role("link", name="Log in").click()
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
 def test_in_by_invitation(company: WebServer, page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -77,7 +118,7 @@ def test_a_link_that_is_not_good(server: WebServer, page: Page) -> None:
 def test_the_page_fits(company: WebServer, page: Page, width: int, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": width, "height": 800})
-    for address in ("/", "/invitation#token"):
+    for address in ("/", "/invitation#token", "/reset#token"):
         page.context.clear_cookies()
         page.goto(company.url + address)
         expect(page.get_by_role("button").first).to_be_visible()

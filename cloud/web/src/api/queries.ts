@@ -1,5 +1,6 @@
 import { infiniteQueryOptions, keepPreviousData, QueryClient, queryOptions } from '@tanstack/react-query';
 import { ApiError, get } from './client';
+import { waysIn } from './session';
 import type * as T from './types';
 
 /** An answer that will not change by asking again is not asked again. */
@@ -130,6 +131,12 @@ export const ledgerQuery = (id: string) =>
     queryFn: ({ signal }) => get<T.Ledger>(`/devices/${encodeURIComponent(id)}/ledger`, {}, signal),
     refetchInterval: 5_000,
   });
+
+export const waysQuery = queryOptions({
+  queryKey: ['ways'],
+  queryFn: waysIn,
+  staleTime: Number.POSITIVE_INFINITY,
+});
 
 export const meQuery = queryOptions({
   queryKey: ['me'],

@@ -40,8 +40,7 @@ async function renew(): Promise<string | null> {
   const refreshed = await call('/refresh');
   if (refreshed.ok) return take(refreshed);
   if (refreshed.status !== 401) throw new Error(`The server answered with status ${refreshed.status}.`);
-  const ways = (await (await call('/ways', { method: 'GET' })).json()) as Ways;
-  if (ways.is_demo) {
+  if ((await waysIn()).is_demo) {
     const demo = await call('/demo');
     if (demo.ok) return take(demo);
   }
@@ -65,20 +64,35 @@ export function forget(token: string): void {
   if (held?.token === token) held = null;
 }
 
+/** What the server refused while logging in. `kind` is the last word of the problem's type. */
+export class LogInError extends Error {
+  constructor(
+    message: string,
+    readonly kind: string,
+  ) {
+    super(message);
+  }
+}
+
+/** The kind of a refusal that asks for a one-time code. */
+export const CODE_NEEDED = 'one-time-code-needed';
+
 /** An answer that is good; else throws the server's words. */
 async function insist(path: string, body: BodyInit): Promise<Response> {
   const isJson = typeof body === 'string';
   const headers = { accept: 'application/json', ...(isJson && { 'content-type': 'application/json' }) };
   const response = await call(path, { body, headers }).catch(() => {
-    throw new Error('The server cannot be reached.');
+    throw new LogInError('The server cannot be reached.', 'unreachable');
   });
   if (response.ok) return response;
-  const problem = (await response.json().catch(() => ({}))) as { detail?: string };
-  throw new Error(problem.detail ?? `The server answered with status ${response.status}.`);
+  const { detail, type = '' } = (await response.json().catch(() => ({}))) as { detail?: string; type?: string };
+  const message = detail ?? `The server answered with status ${response.status}.`;
+  throw new LogInError(message, type.slice(type.lastIndexOf('/') + 1));
 }
 
-export async function logIn(email: string, password: string): Promise<void> {
+export async function logIn(email: string, password: string, code = ''): Promise<void> {
   const form = new URLSearchParams({ grant_type: 'password', username: email, password });
+  if (code !== '') form.set('otp', code);
   await take(await insist('/token', form));
 }
 
@@ -86,8 +100,21 @@ export async function lookAtInvitation(token: string): Promise<Invited> {
   return (await (await insist('/invitations/look', JSON.stringify({ token }))).json()) as Invited;
 }
 
-export async function acceptInvitation(token: string, name: string, password: string): Promise<void> {
-  await take(await insist('/invitations/accept', JSON.stringify({ token, name, password })));
+export async function acceptInvitation(token: string, name: string, password: string, code = ''): Promise<void> {
+  const body = { token, name, password, ...(code !== '' && { otp: code }) };
+  await take(await insist('/invitations/accept', JSON.stringify(body)));
+}
+
+export async function waysIn(): Promise<Ways> {
+  return (await (await call('/ways', { method: 'GET' })).json()) as Ways;
+}
+
+export async function askForReset(email: string): Promise<void> {
+  await insist('/password-resets', JSON.stringify({ email }));
+}
+
+export async function setPassword(token: string, password: string): Promise<void> {
+  await insist('/password-resets/use', JSON.stringify({ token, password }));
 }
 
 export async function logOut(): Promise<void> {

@@ -172,7 +172,7 @@ export type LiveMessage =
 export type AccessToken = { access_token: string; expires_in: number };
 
 /** How one logs in to this service. */
-export type Ways = { is_demo: boolean };
+export type Ways = { is_demo: boolean; has_mail: boolean };
 
 export type Role = 'owner' | 'manager' | 'dispatcher' | 'technician' | 'driver' | 'auditor';
 
@@ -187,6 +187,7 @@ export type Me = {
   role: Role;
   actions: string[];
   is_demo: boolean;
+  has_second_factor: boolean;
   session_id: string;
 };
 

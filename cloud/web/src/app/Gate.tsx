@@ -1,9 +1,11 @@
 import { useQueryClient } from '@tanstack/react-query';
 import { useLocation } from '@tanstack/react-router';
 import { useEffect } from 'react';
+import { waysQuery } from '../api/queries';
 import { useSession } from '../api/session';
-import { InvitationPage } from '../pages/InvitationPage';
-import { LogInPage } from '../pages/LogInPage';
+import { InvitationPage } from '../pages/entry/InvitationPage';
+import { LogInPage } from '../pages/entry/LogInPage';
+import { ResetPage } from '../pages/entry/ResetPage';
 import { Shell } from './Shell';
 
 /** The app for whoever is logged in, the log-in page for everybody else. A demo logs in by itself. */
@@ -13,8 +15,10 @@ export function Gate() {
   const isOut = session === 'out';
   useEffect(() => {
     // What the last person saw is not for the next one.
-    if (isOut) client.clear();
+    if (isOut) client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== waysQuery.queryKey[0] });
   }, [isOut, client]);
-  if (useLocation().pathname === '/invitation') return <InvitationPage />;
+  const { pathname } = useLocation();
+  if (pathname === '/invitation') return <InvitationPage />;
+  if (pathname === '/reset') return <ResetPage />;
   return isOut ? <LogInPage /> : <Shell />;
 }

@@ -32,8 +32,9 @@ const fleet = createRoute({
 
 export type VehicleSearch = RangeSearch & { s?: string };
 
-/** Drawn by the gate, without the app around it. */
+/** Drawn by the gate, without the app around them. */
 const invitation = createRoute({ getParentRoute: () => root, path: '/invitation' });
+const reset = createRoute({ getParentRoute: () => root, path: '/reset' });
 
 const vehicle = createRoute({
   getParentRoute: () => root,
@@ -85,7 +86,7 @@ function Broken({ error, reset }: ErrorComponentProps) {
 
 export const makeRouter = () =>
   createRouter({
-    routeTree: root.addChildren([fleet, invitation, vehicle, devices, ledger, check, signals]),
+    routeTree: root.addChildren([fleet, invitation, reset, vehicle, devices, ledger, check, signals]),
     defaultPreload: 'intent',
     defaultErrorComponent: Broken,
     defaultPendingComponent: () => (
