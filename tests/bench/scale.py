@@ -6,23 +6,33 @@ The fleet grows with the store (10, 100, 1,000 vehicles, a row a second each, 28
 lists has the same size and only what lies around it grows. The stores are built through `TelemetryStore.write_sync` as
 the service would have left them (`tests/bench/api_store.py`): sorted slices of ten minutes, tiers of a week, frames
 whose bodies do not compress, the last quarter of an hour as it came; what a slice holds is made in SQL, not decoded.
-They are removed at the end, unless `--keep` is given. Reads go to the real service, which has nothing else to do;
-ingest drains a backlog of 2,000 new devices into the same store.
+They are removed at the end, unless `--keep` is given. Reads go to the real service, which has nothing else to do, and
+once more to the store alone for the CPU time of the thread that asks, which a busy machine disturbs less; ingest drains
+a backlog of 2,000 new devices into the same store.
 """
 
 import argparse
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 import os
 from pathlib import Path
+import random
 import shutil
 import time
 
 import psutil
 
+from cloud.config import TelemetryConfig
+from cloud.telemetry.history import history, track
+from cloud.telemetry.ledger_view import device_ledger
+from cloud.telemetry.spans import spans
+from cloud.telemetry.store import Cursor, TelemetryStore
 from tests.bench import api, api_store, ingest
 from tests.bench.report import Figure, report
 from tests.support.cloud_process import CloudProcess
 
+Read = Callable[[Cursor, int], object]
 ROWS_A_VEHICLE = 100_000
 ROUNDS = 40
 FRAMES, DEVICES = 20_000, 2_000
@@ -77,7 +87,7 @@ def measure(folder: Path, vehicles: int, rounds: int) -> dict[str, float]:
         begun = time.monotonic()
         process.stop()
         figures["stop_s"] = time.monotonic() - begun
-    return figures | drain(folder)
+    return figures | cpu(file, vehicles, rounds, end) | drain(folder)
 
 
 def read(url: str, vehicles: int, rounds: int, end: datetime) -> dict[str, float]:
@@ -88,6 +98,33 @@ def read(url: str, vehicles: int, rounds: int, end: datetime) -> dict[str, float
     for name, values in times.items():
         out[f"{name} p50"], out[f"{name} p99"] = api.quantiles(values)
     return out
+
+
+def cpu(file: Path, vehicles: int, rounds: int, end: datetime) -> dict[str, float]:
+    """Median CPU of the store's part of each read, in ms."""
+    to_us = int(end.timestamp() * 1e6)
+    signals = api.CHART.split(",")
+
+    def chart(hours: float) -> Read:
+        return lambda cursor, v: history(cursor, 1, v, signals, to_us - int(hours * 3.6e9), to_us)
+
+    reads: dict[str, Read] = {
+        "track 3 h": lambda cursor, v: track(cursor, 1, v, to_us - 10_800_000_000, to_us),
+        "chart 1 h": chart(1),
+        "chart 24 h": chart(24),
+        "chart 7 d": chart(7 * 24),
+        "ledger": lambda cursor, v: (device_ledger(cursor, 1, v), spans(cursor, 1, v, 0)),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in reads}
+    store = TelemetryStore(file, TelemetryConfig())
+    store.open()
+    for _ in range(rounds):
+        for name, ask in reads.items():
+            begun = time.thread_time()
+            store.read_sync(partial(ask, v=random.randint(1, vehicles)))
+            taken[name].append((time.thread_time() - begun) * 1000)
+    store.close()
+    return {f"{name} cpu_ms": api.quantiles(values)[0] for name, values in taken.items()}
 
 
 def drain(folder: Path) -> dict[str, float]:
