@@ -8,6 +8,7 @@ import argparse
 import asyncio
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
+import contextlib
 from pathlib import Path
 import ssl
 import statistics
@@ -39,7 +40,13 @@ class Device:
         self.client = Client()
 
     async def enrol(self, http: httpx.AsyncClient, code: str) -> None:
-        """Come in as `milepost enroll` does it: a challenge, then the proof."""
+        """Come in, and ask again where the server has just closed an idle connection: the same key may."""
+        while not self.token:
+            with contextlib.suppress(httpx.RemoteProtocolError):
+                await self._enrol(http, code)
+
+    async def _enrol(self, http: httpx.AsyncClient, code: str) -> None:
+        """As `milepost enroll` does it: a challenge, then the proof."""
         challenge = (await http.post(f"{PATH}/challenges")).json()["challenge"]
         signature = self.key.sign(to_sign(challenge, self.key.public, code, self.name)).hex()
         body = {"code": code, "public_key": self.key.public, "challenge": challenge, "signature": signature}
