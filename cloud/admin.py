@@ -1,6 +1,7 @@
 """Administration of a service: quarantine, replay, verification. Behind the control socket and the command line."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 
 from cloud.fleet.registry import FleetRegistry
@@ -13,6 +14,7 @@ from cloud.telemetry.verify import verify
 from sync_protocol import subjects
 from sync_protocol.errors import Unavailable
 
+Note = Callable[[Iterable[int], str], Awaitable[None]]
 REPLAY_PATIENCE_S = 60.0
 # So many commits may be under way when messages are taken in; their own comes at the latest as the next.
 _COMMITS_AHEAD = 3
@@ -21,14 +23,19 @@ _COMMITS_AHEAD = 3
 class Admin:
     """Works on the store, whatever the tenant; replay also needs ingest."""
 
-    def __init__(self, store: TelemetryStore, registry: FleetRegistry, ingest: Ingest | None = None) -> None:
+    def __init__(
+        self, store: TelemetryStore, registry: FleetRegistry, note: Note, ingest: Ingest | None = None
+    ) -> None:
+        """`note` writes down, in the logs of these tenants, that somebody looks at something of theirs."""
         self._store = store
         self._registry = registry
+        self._note = note
         self._ingest = ingest
 
     async def quarantined(self) -> list[Quarantined]:
         """What lies in quarantine, latest first."""
         tenants = self._registry.tenants().values()
+        await self._note(tenants, "quarantine")
         found = await self._store.read(lambda cursor: [quarantine.list_quarantined(cursor, t) for t in tenants])
         rows = sorted((row for rows in found for row in rows), key=lambda row: row.last_seen_us, reverse=True)
         return [
@@ -53,6 +60,7 @@ class Admin:
         if ingest is None:
             raise Unavailable("ingest does not run")
         tenants = self._registry.tenants().values()
+        await self._note(tenants, "quarantine")
         found = await self._store.read(
             lambda cursor: [quarantine.quarantined_bodies(cursor, tenant, ids or None) for tenant in tenants]
         )
@@ -70,6 +78,7 @@ class Admin:
 
     async def verify(self) -> Verdict:
         """Compare frames, ledger and samples."""
+        await self._note(self._registry.tenants().values(), "ledger")
         report = await self._store.read(verify)
         figures = {
             "frames": report.frames,

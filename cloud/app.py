@@ -26,11 +26,15 @@ from sqlalchemy import URL, text
 import structlog
 
 from cloud.admin import Admin
+from cloud.audit import routes as audit_routes
+from cloud.audit.looks import note_looks
+from cloud.audit.routes import AuditLog
 from cloud.audit.trail import TracedDatabase
 from cloud.broker_login import Login
 from cloud.config import CloudConfig
 from cloud.db import migrate
 from cloud.db.engine import relational_url
+from cloud.db.scope import TenantDatabase
 from cloud.deployment import api_url, check_deployment, known_hosts, load_identity, outside_url, server_files
 from cloud.derive.engine import DeriveEngine
 from cloud.enrolment import routes as enrolment_routes
@@ -55,13 +59,14 @@ from cloud.http.rates import Rates
 from cloud.http.web_app import WebApp
 from cloud.identity import credential_routes, member_routes
 from cloud.identity import routes as people_routes
-from cloud.identity.members import tenants_of
+from cloud.identity.members import names_of, tenants_of
 from cloud.identity.service import Identity, keep_ending
 from cloud.ingest.broker import Broker
 from cloud.ingest.service import Ingest
 from cloud.ingest.source import connect
 from cloud.live.hub import LiveHub
 from cloud.ops import health
+from cloud.ops.audit import AuditAdmin
 from cloud.ops.control import SOCKET, ClaimOrder, Control, Place, Status, control_app
 from cloud.ops.health import Probes
 from cloud.ops.metrics import Gauge, StageCollector, StageCount
@@ -85,6 +90,7 @@ V1_ROUTES = [
     *member_routes.ROUTES,
     *credential_routes.ROUTES,
     *enrolment_routes.ROUTES,
+    *audit_routes.ROUTES,
 ]
 LAG_S = 30.0
 log = structlog.get_logger()
@@ -207,7 +213,7 @@ class Cloud:
         tls = server_files(self.config)
         self.url = api_url(self.config, tcp.getsockname()[1])
         async with self.stages() as group:
-            answers = control_app(self._control(), self.people_admin())
+            answers = control_app(self._control(), self.people_admin(), self.audit_admin())
             control = Listener(answers, bind_unix(self.config.data_dir / SOCKET))
             guard = Guard(WebApp(self.api()), HttpMetrics(self.metrics), known_hosts(self.config))
             web = Listener(guard, tcp, tls, listen.proxies)
@@ -228,7 +234,15 @@ class Cloud:
 
     def people_admin(self) -> PeopleAdmin:
         """Tenants and users, for the command line."""
-        return PeopleAdmin(self.people, self.registry)
+        return PeopleAdmin(self.people, self.registry, self.db.note)
+
+    def audit_admin(self) -> AuditAdmin:
+        """The audit logs, for the command line."""
+        return AuditAdmin(self.db, self.registry)
+
+    def admin(self, ingest: Ingest | None = None) -> Admin:
+        """Administration of the telemetry store; with `ingest` also replay."""
+        return Admin(self.store, self.registry, self.db.note, ingest)
 
     def api(self) -> Litestar:
         """The HTTP application: what a route holds is narrowed to the caller's tenant here."""
@@ -238,6 +252,9 @@ class Cloud:
 
         def live_access(scope: Scope) -> LiveAccess:
             return LiveAccess(self.hub, principal_of(scope))
+
+        def audit(scope: Scope) -> AuditLog:
+            return AuditLog(TenantDatabase(self.db, principal_of(scope).tenant_id), names_of)
 
         people = self.people
         probes = self.probes()
@@ -251,10 +268,12 @@ class Cloud:
                 "live_access": live_access,
                 "people": lambda: people,
                 "enrolling": lambda: self.enrolling,
+                "audit": audit,
                 "probes": lambda: probes,
             },
             people.identify,
             Rates(self.config.listen.requests_per_s, self.config.listen.requests_burst, time.monotonic),
+            [note_looks(self.db.note)],
         )
 
     async def _connect_system(self, login: Login) -> Client:
@@ -307,7 +326,7 @@ class Cloud:
         return f"{self.ingest.lag_s:.1f} s behind"
 
     def _control(self) -> Control:
-        admin = Admin(self.store, self.registry, self.ingest)
+        admin = self.admin(self.ingest)
 
         async def status() -> Status:
             readiness = await self.probes().readiness()

@@ -20,6 +20,7 @@ import msgspec
 
 from cloud.config import CloudConfig
 from cloud.ops.logs import configure_logs
+from cloud.origin import Origin, acting, operator_agent
 from sync_protocol.config import load_config
 from sync_protocol.errors import ConfigError, Invalid, MilepostError, Rejected, Unavailable
 
@@ -42,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 _ELSEWHERE = {
+    "audit": "cloud.commands.audit",
     "init": "cloud.commands.identity",
     "certificate": "cloud.commands.identity",
     "claim": "cloud.commands.claims",
@@ -104,6 +106,9 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON."
 def main(ctx: click.Context, path: Path | None, data_dir: Path | None, log_level: str) -> None:
     """The cloud service of Milepost and its administration."""
     ctx.obj = Settings(path, log_level, data_dir)
+    if ctx.invoked_subcommand != "serve":
+        who = Origin("operator", operation=str(ctx.invoked_subcommand), agent=operator_agent())
+        ctx.with_resource(acting(who))
 
 
 @main.command()
@@ -314,27 +319,25 @@ def _loop() -> asyncio.AbstractEventLoop:
 async def _offline(config: CloudConfig, ask: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
     """Ask the stores themselves, under the exclusive lock, because no service runs."""
     from cloud import app
-    from cloud.admin import Admin
 
     if not config.data_dir.is_dir():
         raise Unavailable(f"{config.data_dir}: no data here; --data-dir or $.data_dir says where it is")
     cloud = app.Cloud(config)
     try:
         cloud.open_stores()
-        return await ask(Admin(cloud.store, cloud.registry))
+        return await ask(cloud.admin())
     finally:
         cloud.close()
 
 
 async def _with_stages(config: CloudConfig, ids: list[int]) -> Any:
     from cloud import app
-    from cloud.admin import Admin
 
     cloud = app.Cloud(config)
     try:
         cloud.open()
         async with cloud.stages():
-            return await Admin(cloud.store, cloud.registry, cloud.ingest).replay(ids)
+            return await cloud.admin(cloud.ingest).replay(ids)
     finally:
         cloud.close()
 

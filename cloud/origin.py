@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from getpass import getuser
 from typing import Literal, NamedTuple
 
 OriginKind = Literal["user", "key", "nobody", "operator", "service"]
@@ -31,9 +32,12 @@ def origin() -> Origin:
     return _now.get()
 
 
-def begin(who: Origin) -> None:
-    """From here on `who` causes what happens."""
-    _now.set(who)
+def operator_agent() -> str:
+    """What the command line says about who runs it: the user of this machine, as far as the system tells."""
+    try:
+        return f"milepost-cloud, {getuser()}".encode("ascii", "replace").decode()
+    except (KeyError, OSError):
+        return "milepost-cloud"
 
 
 @contextmanager

@@ -27,6 +27,7 @@ class Action(StrEnum):
     READ_MEMBERS = "members.read"
     MANAGE_MEMBERS = "members.manage"
     MANAGE_KEYS = "keys.manage"
+    READ_AUDIT = "audit.read"
 
 
 class Role(StrEnum):
@@ -49,6 +50,7 @@ _MANAGES = _LOOKS | {
     Action.MANAGE_DEVICES,
     Action.READ_MEMBERS,
     Action.MANAGE_MEMBERS,
+    Action.READ_AUDIT,
 }
 
 TABLE: Mapping[Role, frozenset[Action]] = {
@@ -58,7 +60,7 @@ TABLE: Mapping[Role, frozenset[Action]] = {
     Role.TECHNICIAN: _LOOKS | {Action.WATCH_VEHICLE, Action.PULL_HISTORY, Action.CHANGE_VEHICLE},
     # A driver sees own data only, and nothing says yet which data that is.
     Role.DRIVER: _EVERYBODY,
-    Role.AUDITOR: _LOOKS | {Action.READ_MEMBERS},
+    Role.AUDITOR: _LOOKS | {Action.READ_MEMBERS, Action.READ_AUDIT},
 }
 
 SCOPES = frozenset().union(*TABLE.values()) - {Action.SELF, Action.MANAGE_MEMBERS, Action.MANAGE_KEYS}

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 import http.client
 from pathlib import Path
+from secrets import token_hex
 import socket
 from typing import Any, TypeVar
 
@@ -10,13 +11,16 @@ from litestar import Litestar, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
 from litestar.params import FromQuery, JSONBody
+from litestar.types import ASGIApp, Receive, Scope, Send
 import msgspec
 
 from cloud.enrolment.payloads import NewClaims
 from cloud.http.problem import Problem, problem_response
-from cloud.ops import people
+from cloud.ops import audit, people
+from cloud.ops.audit import AuditAdmin
 from cloud.ops.health import Readiness
 from cloud.ops.people import PeopleAdmin
+from cloud.origin import Origin, acting, operator_agent
 from sync_protocol.errors import MilepostError, Rejected, Unavailable
 
 SOCKET = "control.sock"
@@ -136,13 +140,29 @@ async def admit(control: NamedDependency[Control], data: JSONBody[Place]) -> Pla
     return data
 
 
-def control_app(control: Control, people_admin: PeopleAdmin) -> Litestar:
+class Operated:
+    """Litestar middleware: what comes by the socket, the operator of the service does, who says the own name."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Say so, and pass on."""
+        agent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"), "")
+        who = Origin("operator", operation=scope["route_handler"].handler_name, agent=agent, request_id=token_hex(8))
+        with acting(who):
+            await self._app(scope, receive, send)
+
+
+def control_app(control: Control, people_admin: PeopleAdmin, audit_admin: AuditAdmin) -> Litestar:
     """The application behind the socket."""
     return Litestar(
-        [get_status, list_quarantine, replay_quarantine, verify, make_claims, admit, *people.ROUTES],
+        [get_status, list_quarantine, replay_quarantine, verify, make_claims, admit, *people.ROUTES, *audit.ROUTES],
+        middleware=[Operated],
         dependencies={
             "control": Provide(lambda: control, sync_to_thread=False),
             "people_admin": Provide(lambda: people_admin, sync_to_thread=False),
+            "audit_admin": Provide(lambda: audit_admin, sync_to_thread=False),
         },
         exception_handlers={
             MilepostError: problem_response,
@@ -184,7 +204,7 @@ class ControlClient:
         connection = _UnixConnection(self._path)
         try:
             data = None if body is None else msgspec.json.encode(body)
-            connection.request(method, path, data, {"Content-Type": "application/json"})
+            connection.request(method, path, data, {"Content-Type": "application/json", "User-Agent": operator_agent()})
             answer = connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException) as err:

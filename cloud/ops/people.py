@@ -1,6 +1,6 @@
 """Tenants and users, as the command line of the service's own machine makes and lists them."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from litestar import get, post
@@ -78,6 +78,7 @@ class PeopleAdmin(NamedTuple):
 
     people: People
     book: TenantBook
+    note: Callable[[Iterable[int], str], Awaitable[None]]
 
     async def add_tenant(self, order: TenantOrder) -> TenantView:
         """A new tenant. `Conflict` when the name is taken."""
@@ -100,6 +101,7 @@ class PeopleAdmin(NamedTuple):
 
     async def users(self) -> list[UserView]:
         """All users with each of their tenants, by e-mail address."""
+        await self.note(self.book.tenants().values(), "members")
         names = {number: name for name, number in self.book.tenants().items()}
         return [
             UserView(one.id, one.email, one.name, names[one.tenant_id], one.role, one.disabled is not None)

@@ -56,7 +56,7 @@ def upgrade() -> None:
         op.execute(
             "CREATE TRIGGER audit_entries_no_replace BEFORE INSERT ON audit_entries WHEN EXISTS "
             "(SELECT 1 FROM audit_entries WHERE tenant_id = NEW.tenant_id AND number = NEW.number) "
-            f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+            "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
         )
         op.execute(
             "CREATE TRIGGER audit_heads_no_delete BEFORE DELETE ON audit_heads "
