@@ -6,15 +6,19 @@ import inspect
 from io import StringIO
 from itertools import zip_longest
 from pathlib import Path
+import re
 import textwrap
 import tokenize
 from typing import Any, get_args, get_type_hints
 
 import click
+from litestar.handlers import HTTPRouteHandler
 import msgspec
 
+from cloud.app import V1_ROUTES
 from cloud.cli import main as cloud_main
 from cloud.config import CloudConfig
+from cloud.identity.policy import SCOPES, TABLE, Action, Role
 from edge.cli import root as edge_main
 from edge.config import DeviceConfig
 from sync_protocol.signals import catalogue
@@ -106,10 +110,35 @@ def config(kind: type[Any], title: str, file: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def access() -> str:
+    """Which role may call which operation, and which needs no log-in."""
+    lines = [
+        "# Who may call what\n",
+        "One table (`cloud/identity/policy.py`) decides for REST and WebSocket alike; each route names its action.",
+        "Always within the caller's own tenant. An API key may be given the actions marked `key`.\n",
+        f"| operation | action | {' | '.join(Role)} | key |",
+        f"|---|---|{'---|' * (len(Role) + 1)}",
+    ]
+    operations = sorted(
+        (re.sub(r":\w+}", "}", path), method, handler.opt["action"])
+        for handler in V1_ROUTES
+        for path in handler.paths
+        for method in (handler.http_methods if isinstance(handler, HTTPRouteHandler) else ("WebSocket",))
+    )
+    for path, method, action in operations:
+        if action is Action.PUBLIC:
+            marks = ["no log-in"] * (len(Role) + 1)
+        else:
+            marks = ["yes" if action in TABLE[role] else "" for role in Role] + ["key" if action in SCOPES else ""]
+        lines.append(f"| {method} `{path}` | {action} | {' | '.join(marks)} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     pages = {
         "signals": signals(),
+        "access": access(),
         "cli": "# Command lines\n\n"
         + "\n".join([*commands(edge_main, "milepost"), *commands(cloud_main, "milepost-cloud")]),
         "config": "# Configuration\n\nTOML; the environment lies over it: `MILEPOST__GPS__HOST=gps` sets `gps.host`.\n"
