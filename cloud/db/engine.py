@@ -142,6 +142,12 @@ def _translated() -> Iterator[None]:
     except DataError as err:
         raise Invalid("The database cannot hold one of these values.") from err
     except DBAPIError as err:
-        if err.connection_invalidated:
-            raise Unavailable("the relational database does not answer") from err
+        if err.connection_invalidated or _is_away(err):
+            raise Unavailable(f"the relational database does not answer: {err.orig}") from err
         raise
+
+
+def _is_away(err: DBAPIError) -> bool:
+    """Whether PostgreSQL cannot be reached, is stopping or starting, or has no room. SQLite's errors have no code."""
+    code = getattr(err.orig, "sqlstate", "")
+    return code is None or code.startswith(("08", "53", "57P"))

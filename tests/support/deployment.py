@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from cloud.app import Cloud
-from cloud.config import CloudConfig
+from cloud.config import CloudConfig, DatabaseConfig
 from cloud.identity.policy import Role
 from tests.support.cloud_process import PROMPT, CloudProcess
 
@@ -26,7 +26,8 @@ class Deployment:
         self.process = CloudProcess(folder, **PROMPT, MILEPOST__DEMO="false", **settings)
         made = self.process.command("init", "--host", "localhost")
         assert made.exit_code == 0, made.output
-        cloud = Cloud(CloudConfig(data_dir=folder))
+        database = DatabaseConfig(settings.get("MILEPOST__DATABASE__URL"))
+        cloud = Cloud(CloudConfig(data_dir=folder, database=database))
         cloud.open_stores()
         try:
             for tenant in tenants:
