@@ -47,6 +47,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
             expires_utc_ms=answer.expires_utc_ms,
             nats_urls=answer.nats_urls,
             authority=answer.authority,
+            # One private authority signs for both; one that the system knows needs no telling.
+            api_authority=None if self.api_authority is None else answer.authority,
             command_keys=answer.command_keys,
         )
 

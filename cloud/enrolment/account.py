@@ -51,9 +51,9 @@ class SystemLink:
 
         `Unavailable` when the broker has not said that it took it; it is tried again until it does.
         """
+        self._is_dirty.set()
         if self._client is None:
             raise Unavailable("the broker cannot be reached; it is told as soon as it can")
-        self._is_dirty.set()
         await push_account(self._client, self._token())
         self._is_dirty.clear()
 

@@ -14,7 +14,7 @@ from cloud.enrolment.certificates import Issued, fingerprint, make_authority, ma
 from cloud.enrolment.keys import Key
 from cloud.enrolment.nats_jwt import operator_jwt, system_jwt
 from sync_protocol.errors import ConfigError, Conflict, Invalid
-from sync_protocol.secret_files import write_secret
+from sync_protocol.secret_files import make_private_folder, write_secret
 
 FACTS = "keyring.json"
 AUTHORITY, SERVER, SERVER_KEY = "ca.pem", "server.pem", "server.key"
@@ -64,8 +64,8 @@ def make(folder: Path, hosts: Sequence[str], now: datetime) -> Facts:
     """
     if (folder / FACTS).exists():
         raise Conflict(f"{folder}: there is an identity already; devices trust it, so it is not overwritten")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (folder / OFFLINE).mkdir(exist_ok=True, mode=0o700)
+    make_private_folder(folder)
+    make_private_folder(folder / OFFLINE)
     operator, signing, spare_commands = Key.make("O"), Key.make("O"), Key.make("A")
     system_account, fleet_account = Key.make("A"), Key.make("A")
     system, service, devices, commands = (Key.make("A") for _ in range(4))

@@ -26,6 +26,7 @@ from cloud.identity.throttle import Throttle
 from sync_protocol.errors import Conflict, NotFound, Unavailable
 
 FREE_TRIES = 30  # of one address at once: a depot whose devices come in together has one
+_CLONE_SAID = timedelta(minutes=10)
 _DEMO = "This is a demo: it takes every device that comes."
 log = structlog.get_logger()
 
@@ -71,6 +72,7 @@ class Enrolling:
         self._clock = clock
         self.challenges = Challenges(time.monotonic)
         self.throttle = Throttle(time.monotonic, FREE_TRIES)
+        self._cloned: dict[str, datetime] = {}
         self.identity: DeploymentIdentity | None = None
         self._enrolment: Enrolment | None = None
         self._link: SystemLink | None = None
@@ -204,6 +206,10 @@ class Enrolling:
 
     def _on_clone(self, public_key: str) -> None:
         now = self._clock()
+        told = self._cloned.get(public_key)
+        if told is not None and now - told < _CLONE_SAID:
+            return
+        self._cloned[public_key] = now
         device_id = self._db.write_sync(lambda session: device_keys.mark_cloned(session, public_key, now))
         if device_id is not None:
             device = self._fleet.device_by_id(device_id)

@@ -1,5 +1,6 @@
 """Who a device is: kept whole, read back, begun again; whom it believes; when it asks for a new token."""
 
+import os
 from pathlib import Path
 import stat
 
@@ -50,6 +51,16 @@ def test_an_identity_is_kept_for_this_user_only(tmp_path: Path) -> None:
         read_identity(tmp_path)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_enrolls_is_the_agents(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    os.chown(folder, 12_345, 54_321)
+    write_identity(folder, identity())
+    (file,) = folder.iterdir()
+    assert (file.stat().st_uid, file.stat().st_gid, stat.S_IMODE(file.stat().st_mode)) == (12_345, 54_321, 0o600)
+
+
 def test_a_member_shows_its_token_and_signs_with_its_key(tmp_path: Path) -> None:
     made = identity()
     write_identity(tmp_path, made)
@@ -71,6 +82,8 @@ def test_what_a_newer_answer_changes() -> None:
     assert (after.token, after.issued_utc_ms, after.expires_utc_ms) == ("d.e.f", 5, 9)
     assert (after.nats_urls, after.authority, after.command_keys) == (("tls://other:1",), "NEW", ("11" * 32,))
     assert (after.seed, after.api_url, after.tenant) == (before.seed, before.api_url, before.tenant)
+    assert after.api_authority is None
+    assert identity(api_authority="PEM").renewed(answer).api_authority == "NEW"
 
 
 def test_the_configuration_takes_who_it_is_from_the_identity(tmp_path: Path) -> None:
