@@ -22,7 +22,6 @@ class Filing(Enum):
     DUPLICATE = "duplicate"
     FORK = "fork"
     UNCHECKED = "unchecked"  # a duplicate or a fork: only the store knows the checksum
-    FOREIGN = "foreign"  # the stream belongs to another device
 
 
 class StreamEntry:

@@ -129,10 +129,6 @@ class TelemetryStore:
         """`submit` and wait, from another thread."""
         return self.submit(fn).result()
 
-    def checkpoint(self) -> None:
-        """Fold the log into the file; waits for its turn in the writer thread."""
-        self._writer.submit(lambda: self._cursor().execute("CHECKPOINT")).result()
-
     def _broken_off_by_close(self, fn: Callable[[Cursor], T], cursor: Cursor) -> T:
         with self._lock:
             if self._is_closing:

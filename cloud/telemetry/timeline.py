@@ -5,7 +5,7 @@ an instant takes the offset of the last anchor before it; instants before the fi
 """
 
 from bisect import bisect_left, bisect_right
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,12 +105,3 @@ class Timeline:
         twin = Timeline(self.stored_to_ms)
         twin._rank, twin._ms, twin._offset = self._rank, list(self._ms), list(self._offset)
         return twin
-
-    def same_as(self, other: "Timeline") -> bool:
-        """Whether both turn every instant into the same UTC."""
-        return self._ms == other._ms and self._offset == other._offset
-
-
-def rank_of(source: Any) -> int:
-    """Place of a source in the order of trust, 0 best."""
-    return _RANK[source]

@@ -28,8 +28,6 @@ _KEPT: dict[str, tuple[str, ...]] = {
     "WATCH": ("enable", "json"),
 }  # fmt: skip
 
-Vector = tuple[float, float, float]
-
 
 class Moved:
     """A turn of the globe that brings one place to `TARGET`, north staying north there: distances stay as they were.
