@@ -36,7 +36,7 @@ Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the pa
 ByActor = Annotated[str | None, QueryParameter(max_length=40, description="A kind of actor, or one: user, user:7")]
 Operation = Annotated[str | None, QueryParameter(max_length=60, description="What was called, such as revoke_device")]
 Object = Annotated[
-    str | None, QueryParameter(max_length=101, description="A kind of thing, or one: device, device:van")
+    str | None, QueryParameter(name="object", max_length=101, description="A kind of thing, or one: device, device:van")
 ]
 
 
@@ -45,7 +45,7 @@ async def search_audit(
     audit: NamedDependency[AuditLog],
     actor: ByActor = None,
     operation: Operation = None,
-    object_: Annotated[Object, QueryParameter(name="object")] = None,
+    object_: Object = None,
     from_: From = None,
     to: To = None,
     limit: Limit = 100,
