@@ -14,6 +14,7 @@ from cloud.enrolment.certificates import Issued, fingerprint, make_authority, ma
 from cloud.enrolment.keys import Key
 from cloud.enrolment.nats_jwt import operator_jwt, system_jwt
 from sync_protocol.errors import ConfigError, Conflict, Invalid
+from sync_protocol.nkeys import Kind
 from sync_protocol.secret_files import make_private_folder, write_secret
 
 FACTS = "keyring.json"
@@ -115,9 +116,9 @@ def load(folder: Path) -> Keyring:
     """Read the identity. `ConfigError` names the file that is missing, no good, or open to others."""
     facts = _facts(folder)
 
-    def key(name: str, kind: str) -> Key:
+    def key(name: str, kind: Kind) -> Key:
         try:
-            return Key.from_seed(_read(folder / f"{name}.seed").decode("ascii", "replace").strip(), kind)  # type: ignore[arg-type]
+            return Key.from_seed(_read(folder / f"{name}.seed").decode("ascii", "replace").strip(), kind)
         except Invalid as err:
             raise ConfigError(f"{folder / name}.seed: {err}") from err
 

@@ -207,7 +207,7 @@ class Broker:
                 raise Unavailable(f"nats-server ended with {child.returncode}: {self._last_words()}")
             try:
                 ports: dict[str, list[str]] = json.loads(file.read_text(encoding="utf-8"))
-                with urlopen(ports["monitoring"][0] + "/healthz", timeout=1) as answer:  # noqa: S310
+                with urlopen(ports["monitoring"][0] + "/healthz", timeout=1) as answer:  # noqa: S310  # our own child's
                     if answer.status == 200:
                         return ports
             except (FileNotFoundError, ValueError, URLError, TimeoutError, ConnectionError):

@@ -221,8 +221,7 @@ def _column(signal: Signal, present: NDArray[np.bool_], raw: NDArray[np.int64]) 
         column = to_values(signal.id, raw).astype(dtype)
     else:
         values = _whole(raw, signal)
-        # iinfo's stubs do not follow that `dtype` is an integer type here
-        low, high = (0, 1) if dtype is np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)  # type: ignore[type-var]
+        low, high = (0, 1) if dtype is np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)  # type: ignore[type-var]  # an integer type here
         fits = (values >= low) & (values <= high) & (raw > -_MAX_RAW) & (raw < _MAX_RAW)
         if not fits.all():
             present = present & fits

@@ -76,7 +76,6 @@ class Elm327:
         self._has_headers = False
         self._has_spaces = True
         self._has_formatting = True
-        self._has_responses = True
         self._protocol = "0"
         self._is_automatic = True
         self._is_found = False

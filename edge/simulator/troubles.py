@@ -53,5 +53,5 @@ class Troubles:
     def clear(self) -> None:
         """Mode 04: everything but the permanent codes is forgotten."""
         permanent = self.permanent
-        self.__init__()  # type: ignore[misc]
+        self.__init__()  # type: ignore[misc]  # no class is derived from this one
         self.permanent = permanent

@@ -42,7 +42,7 @@ async def read_codes(vehicle: Vehicle, vin: str | None) -> CodesReport:
     return CodesReport(
         vin=vin,
         codes=told(report.codes),
-        unread={status: why for status, why in report.unread.items()},  # noqa: C416
+        unread={status: why for status, why in report.unread.items()},  # noqa: C416  # dict() would keep the narrow key type
         is_mil_on=None if lamp is None else bool(lamp),
         since={name: values[name] for name in _SINCE if name in values},
         freeze_frames=frames,
