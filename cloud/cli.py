@@ -47,6 +47,7 @@ _ELSEWHERE = {
     "init": "cloud.commands.identity",
     "certificate": "cloud.commands.identity",
     "claim": "cloud.commands.claims",
+    "doctor": "cloud.commands.doctor",
     "tenant": "cloud.commands.people",
     "user": "cloud.commands.people",
 }
