@@ -15,7 +15,7 @@ import nats
 from sqlalchemy.orm import Session
 
 from cloud.app import Cloud
-from cloud.config import CloudConfig, IngestConfig, ListenConfig, NatsConfig, RegistryConfig
+from cloud.config import CloudConfig, DatabaseConfig, IngestConfig, ListenConfig, NatsConfig, RegistryConfig
 from cloud.db import migrate
 from cloud.fleet.registry import ALWAYS
 from cloud.fleet.tables import Assignment, Device, Tenant, Vehicle
@@ -39,10 +39,12 @@ _PATIENCE_S = 60.0
 class TwoTenants:
     """Runs from `start` to `stop`. `objects[tenant]` has one object of the tenant under each path parameter's name."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
+        """`url`: of an empty relational database; SQLite in the folder without."""
         self.config = CloudConfig(
             demo=True,
             data_dir=folder,
+            database=DatabaseConfig(url),
             listen=ListenConfig(port=0),
             nats=NatsConfig(port=0, disk_reserve_bytes=0, stream_bytes=64 * 1024**2),
             registry=RegistryConfig(tenant=OURS),

@@ -25,6 +25,7 @@ from cloud.identity.service import SECRET
 from cloud.identity.sessions import Caller
 from cloud.identity.tokens import Tokens
 from tests.support.caller import subprotocols
+from tests.support.engines import ENGINES
 from tests.support.two_tenants import MARK, OURS, TENANTS, THEIRS, TwoTenants, user_of
 
 PREFIX = "/api/v1"
@@ -78,9 +79,10 @@ class Operation(NamedTuple):
         return f"{self.method} {self.path}"
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoTenants]:
-    made = TwoTenants(tmp_path_factory.mktemp("two") / "d")
+@pytest.fixture(scope="module", params=ENGINES)
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoTenants]:
+    url = request.getfixturevalue("postgres").empty_database() if request.param == "postgres" else None
+    made = TwoTenants(tmp_path_factory.mktemp("two") / "d", url)
     try:
         made.start()
         yield made
