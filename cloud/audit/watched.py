@@ -22,11 +22,13 @@ def _watched(kind: str, shown: str, hidden: str = "", silent: str = "", key: str
 
 
 WATCHED = {
-    "tenants": _watched("tenant", "name created"),
+    "tenants": _watched("tenant", "name created suspended"),
     "vehicles": _watched("vehicle", "name plate vin make model year created"),
     "devices": _watched("device", "name agent_version created removed", key="name"),
     "assignments": _watched("assignment", "device_id vehicle_id valid_from"),
-    "pulls": _watched("pull", "vehicle_id content"),
+    "commands": _watched(
+        "command", "device_id vehicle_id kind args made_by made expires state ended", silent="sent result"
+    ),
     "users": _watched(
         "user",
         "is_demo created disabled totp_since",

@@ -12,7 +12,7 @@ from cloud.identity.passwords import check_password
 from cloud.identity.policy import Role
 from cloud.ops.control import ControlClient
 from cloud.ops.logs import configure_logs
-from cloud.ops.people import PeopleAdmin, Switch, TenantOrder, TenantView, UserMade, UserOrder, UserView
+from cloud.ops.people import PeopleAdmin, Switch, TenantOrder, TenantSwitch, TenantView, UserMade, UserOrder, UserView
 
 if TYPE_CHECKING:
     from cloud.cli import Settings
@@ -44,7 +44,34 @@ def tenant_add(settings: "Settings", name: str, as_json: bool) -> None:
 def tenant_list(settings: "Settings", as_json: bool) -> None:
     """List the companies."""
     found = _ask(settings, "GET", "/tenants", list[TenantView], None, lambda admin, _: admin.tenants())
-    _show(found, as_json, "\n".join(f"{one.id:>6}  {one.name}" for one in found) or "no tenant yet")
+    _show(
+        found,
+        as_json,
+        "\n".join(f"{one.id:>6}  {one.name}{'  suspended' if one.is_suspended else ''}" for one in found)
+        or "no tenant yet",
+    )
+
+
+@tenant.command("suspend")
+@click.argument("name")
+@click.pass_obj
+def tenant_suspend(settings: "Settings", name: str) -> None:
+    """Refuse a company's people and keys from now on. Its devices go on: nothing that they measure is lost."""
+    _switch_tenant(settings, TenantSwitch(name, True))
+    click.echo(f"{name} is suspended; to take it back: milepost-cloud tenant resume {name}")
+
+
+@tenant.command("resume")
+@click.argument("name")
+@click.pass_obj
+def tenant_resume(settings: "Settings", name: str) -> None:
+    """Let a company's people and keys in again."""
+    _switch_tenant(settings, TenantSwitch(name, False))
+    click.echo(f"people of {name} may log in again")
+
+
+def _switch_tenant(settings: "Settings", order: TenantSwitch) -> None:
+    _ask(settings, "POST", "/tenants/switch", TenantView, order, lambda admin, order: admin.switch_tenant(order))
 
 
 @click.group()

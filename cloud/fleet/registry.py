@@ -13,7 +13,7 @@ from cloud.config import RegistryConfig
 from cloud.db.engine import Database
 from cloud.facts import DeviceRef
 from cloud.fleet.tables import Assignment, Device, Tenant, Vehicle
-from sync_protocol.errors import Conflict
+from sync_protocol.errors import Conflict, NotFound
 from sync_protocol.messages import Hello
 from sync_protocol.subjects import checked_id
 
@@ -35,6 +35,7 @@ class FleetRegistry:
         self._config = config
         self._lock = Lock()
         self._tenants: dict[str, int] = {}
+        self._suspended: set[int] = set()
         self._by_name: dict[tuple[str, str], DeviceRef] = {}
         self._by_id: dict[int, DeviceRef] = {}
         self._removed: set[int] = set()
@@ -54,6 +55,25 @@ class FleetRegistry:
     def tenants(self) -> dict[str, int]:
         """All tenants: {name: id}."""
         return dict(self._tenants)
+
+    def is_suspended(self, tenant_id: int) -> bool:
+        """Whether people and keys of a tenant are refused; its devices go on."""
+        return tenant_id in self._suspended
+
+    def suspend(self, name: str, *, is_suspended: bool) -> int:
+        """Suspend a tenant, or take that back. `NotFound` when there is none of this name. Returns its id."""
+        tenant_id = self._tenants.get(name)
+        if tenant_id is None:
+            raise NotFound(f"There is no tenant {name!r}.")
+
+        def write(session: Session) -> None:
+            session.get_one(Tenant, tenant_id).suspended = datetime.now(UTC) if is_suspended else None
+
+        with self._lock:
+            self._db.write_sync(write)
+            (self._suspended.add if is_suspended else self._suspended.discard)(tenant_id)
+        log.warning("tenant_suspended" if is_suspended else "tenant_resumed", tenant=name, tenant_id=tenant_id)
+        return tenant_id
 
     def add_tenant(self, name: str) -> int:
         """A new tenant. `Invalid` for a name that is no word of a subject, `Conflict` when it is taken."""
@@ -80,7 +100,9 @@ class FleetRegistry:
             if self._is_demo and session.scalar(select(Tenant).where(Tenant.name == name)) is None:
                 session.add(Tenant(name=name, created=datetime.now(UTC)))
                 session.flush()
-            tenants = {t.id: t.name for t in session.scalars(select(Tenant))}
+            rows = session.scalars(select(Tenant)).all()
+            tenants = {t.id: t.name for t in rows}
+            self._suspended = {t.id for t in rows if t.suspended is not None}
             self._tenants = {name: number for number, name in tenants.items()}
             for vehicle in session.execute(select(Vehicle.id, Vehicle.tenant_id)):
                 self._vehicles[vehicle.id] = vehicle.tenant_id

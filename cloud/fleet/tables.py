@@ -15,13 +15,14 @@ _STANDS = text("cleared_at IS NULL")
 
 
 class Tenant(Base):
-    """A company. `name` is the word in NATS subjects."""
+    """A company. `name` is the word in NATS subjects. While it is `suspended` its people and keys are refused."""
 
     __tablename__ = "tenants"
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(String(63), unique=True)
     created: Mapped[datetime] = mapped_column(Utc)
+    suspended: Mapped[datetime | None] = mapped_column(Utc)
 
 
 class Vehicle(TenantOwned, Base):

@@ -95,6 +95,8 @@ class Accounts:
         if tenant is not None:
             wanted = self._tenants.tenant_named(tenant)
             seats = [seat for seat in seats if seat.tenant_id == wanted]
+        # A company that is suspended does not keep anybody out of another.
+        seats = [seat for seat in seats if not self._tenants.is_suspended(seat.tenant_id)] or seats
         if not seats:
             raise Denied("You are not a member of this tenant, or of none at all.")
         return await self._sessions.open(user_id, *seats[0], caller)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 import secrets
@@ -52,7 +52,7 @@ class ApiKeys:
         """The principal of a key; None when it is not, or no longer, good."""
         live = self._live.get(_hash(token))
         now = self._clock()
-        if live is None:
+        if live is None or self._tenants.is_suspended(live.principal.tenant_id):
             return None
         if live.expires <= now:
             live.principal.ended.set()
@@ -98,6 +98,13 @@ class ApiKeys:
             .order_by(ApiKey.created.desc(), ApiKey.id.desc())
         )
         return await self._db.run(lambda session: list(session.scalars(query)))
+
+    def break_off(self, tenant_id: int) -> None:
+        """End the live connections of a tenant's keys; the keys stay."""
+        for live in self._live.values():
+            if live.principal.tenant_id == tenant_id:
+                before, live.principal = live.principal, replace(live.principal, ended=asyncio.Event())
+                before.ended.set()
 
     async def end(self, tenant_id: int, key_id: int) -> None:
         """A key is good no more, and its live connections end. `NotFound` when the tenant has none of this number."""

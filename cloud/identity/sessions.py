@@ -20,7 +20,7 @@ from cloud.http.problem import Unauthenticated
 from cloud.identity.policy import TABLE, Principal, Role
 from cloud.identity.tables import Membership, PersonSession, User
 from cloud.identity.tokens import ACCESS_LIFE, Tokens
-from sync_protocol.errors import NotFound
+from sync_protocol.errors import Denied, NotFound
 
 IDLE, LONGEST, DEMO = timedelta(days=14), timedelta(days=90), timedelta(days=1)
 # Two tabs, or a lost answer: so long after a refresh the token before it gives the same answer again.
@@ -39,6 +39,10 @@ class Tenants(Protocol):
 
     def tenant_named(self, name: str) -> int | None:
         """The tenant of this name."""
+        ...
+
+    def is_suspended(self, tenant_id: int) -> bool:
+        """Whether people and keys of a tenant are refused."""
         ...
 
 
@@ -107,7 +111,9 @@ class Sessions:
         log.info("sessions_loaded", sessions=len(self._live))
 
     async def open(self, user_id: int, tenant_id: int, role: Role, caller: Caller, *, is_demo: bool = False) -> Opened:
-        """A new session of a user whose word was checked."""
+        """A new session of a user whose word was checked. `Denied` while the tenant is suspended."""
+        if self._tenants.is_suspended(tenant_id):
+            raise Denied("This company is suspended: ask whoever runs the service.")
         now = self._clock()
         session_id = secrets.token_hex(16)
         principal = self._principal(session_id, user_id, tenant_id, role, is_demo)
@@ -191,6 +197,11 @@ class Sessions:
         for live in self.of_user(user_id):
             if live.principal.session_id != but:
                 await self.end(live.principal.session_id, why)
+
+    async def end_tenant(self, tenant_id: int, why: str) -> None:
+        """End the sessions for a tenant."""
+        for session_id in [one for one, live in self._live.items() if live.principal.tenant_id == tenant_id]:
+            await self.end(session_id, why)
 
     async def role_changed(self, user_id: int, tenant_id: int, role: Role | None) -> None:
         """A user is something else in a tenant from now on; None: nothing. Live connections start anew."""

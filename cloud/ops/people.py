@@ -1,6 +1,8 @@
 """Tenants and users, as the command line of the service's own machine makes and lists them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from litestar import get, post
@@ -18,12 +20,20 @@ class TenantView(msgspec.Struct, frozen=True):
 
     id: int
     name: str
+    is_suspended: bool = False
 
 
 class TenantOrder(msgspec.Struct, frozen=True):
     """A new company: its name is the word in NATS subjects, for ever."""
 
     name: str
+
+
+class TenantSwitch(msgspec.Struct, frozen=True):
+    """Suspend a company, or take that back."""
+
+    name: str
+    is_suspended: bool
 
 
 class UserOrder(msgspec.Struct, frozen=True):
@@ -72,6 +82,12 @@ class TenantBook(Protocol):
     def add_tenant(self, name: str) -> int:
         """A new tenant."""
 
+    def is_suspended(self, tenant_id: int) -> bool:
+        """Whether people and keys of a tenant are refused."""
+
+    def suspend(self, name: str, *, is_suspended: bool) -> int:
+        """Suspend a tenant, or take that back."""
+
 
 class PeopleAdmin(NamedTuple):
     """Administration of tenants and users, behind the control socket and the command line."""
@@ -86,7 +102,17 @@ class PeopleAdmin(NamedTuple):
 
     async def tenants(self) -> list[TenantView]:
         """All tenants by name."""
-        return [TenantView(number, name) for name, number in sorted(self.book.tenants().items())]
+        known = sorted(self.book.tenants().items())
+        return [TenantView(number, name, self.book.is_suspended(number)) for name, number in known]
+
+    async def switch_tenant(self, order: TenantSwitch) -> TenantView:
+        """Suspend a tenant, ending every session and live connection, or take that back. `NotFound`."""
+        suspend = partial(self.book.suspend, order.name, is_suspended=order.is_suspended)
+        tenant_id = await asyncio.to_thread(suspend)
+        if order.is_suspended:
+            await self.people.sessions.end_tenant(tenant_id, "suspended")
+            self.people.keys.break_off(tenant_id)
+        return TenantView(tenant_id, order.name, order.is_suspended)
 
     async def add_user(self, order: UserOrder) -> UserMade:
         """A user or an invitation. `NotFound` for a tenant that is not there."""
@@ -125,6 +151,12 @@ async def list_tenants(people_admin: NamedDependency[PeopleAdmin]) -> list[Tenan
     return await people_admin.tenants()
 
 
+@post("/tenants/switch", status_code=200)
+async def switch_tenant(people_admin: NamedDependency[PeopleAdmin], data: JSONBody[TenantSwitch]) -> TenantView:
+    """Suspend a tenant, or take that back."""
+    return await people_admin.switch_tenant(data)
+
+
 @post("/users")
 async def add_user(people_admin: NamedDependency[PeopleAdmin], data: JSONBody[UserOrder]) -> UserMade:
     """A user or an invitation."""
@@ -144,4 +176,4 @@ async def switch_user(people_admin: NamedDependency[PeopleAdmin], data: JSONBody
     return data
 
 
-ROUTES = [add_tenant, list_tenants, add_user, list_users, switch_user]
+ROUTES = [add_tenant, list_tenants, switch_tenant, add_user, list_users, switch_user]

@@ -27,6 +27,9 @@ TENANTS = {"north": 1, "south": 2}
 class Directory:
     """`cloud.identity.sessions.Tenants` of two tenants."""
 
+    def __init__(self) -> None:
+        self.suspended: set[int] = set()
+
     def tenant_name(self, tenant_id: int) -> str:
         """The name of a tenant."""
         return next(name for name, number in TENANTS.items() if number == tenant_id)
@@ -35,12 +38,17 @@ class Directory:
         """The tenant of a name."""
         return TENANTS.get(name)
 
+    def is_suspended(self, tenant_id: int) -> bool:
+        """Whether the test has suspended it."""
+        return tenant_id in self.suspended
+
 
 class Town:
     """Accounts and sessions; `now` and `passed_s` are turned by the test."""
 
     def __init__(self, url: str) -> None:
         """`url`: of an empty database at the newest revision."""
+        self.directory = Directory()
         self.now = NOW
         self.passed_s = 0.0
         self.db = Database(url)
@@ -52,13 +60,13 @@ class Town:
 
     def open(self, *, is_demo: bool = False) -> None:
         """Read what the database has, as after a start."""
-        self.sessions = Sessions(self.db, self.tokens, Directory(), lambda: self.now)
+        self.sessions = Sessions(self.db, self.tokens, self.directory, lambda: self.now)
         self.sessions.load(is_demo=is_demo)
         self.second = SecondFactor(self.db, Vault(SECRET), lambda: self.now, lambda: self.passed_s)
         self.accounts = Accounts(
-            self.db, self.passwords, self.sessions, self.second, Directory(), lambda: self.now, lambda: self.passed_s
+            self.db, self.passwords, self.sessions, self.second, self.directory, lambda: self.now, lambda: self.passed_s
         )
-        self.keys = ApiKeys(self.db, Directory(), lambda: self.now)
+        self.keys = ApiKeys(self.db, self.directory, lambda: self.now)
         self.keys.load()
 
         self.invitations = Invitations(self.db, self.accounts, self.sessions, lambda: self.now)

@@ -10,7 +10,7 @@ import pytest
 from edge.enrolment import EnrolmentClient, read_claim
 from edge.identity import DeviceKey
 from sync_protocol.enrolment import read_code
-from tests.support.deployment import Deployment
+from tests.support.deployment import OWNER, PASSWORD, Deployment
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,29 @@ def test_the_operator_looks_at_nothing_unseen(site: Deployment, tmp_path: Path) 
     assert site.process.command("audit", "verify", "--tenant", "nobody").exit_code != 0
 
 
+def test_a_suspended_company_is_shut_out_and_sees_that_it_was(site: Deployment, tmp_path: Path) -> None:
+    with site.client("acme") as http, site.client("other") as others:
+        made = http.post("/api/v1/api-keys", json={"name": "report", "actions": ["fleet.read"]}).json()["token"]
+        with_key = {"Authorization": f"Bearer {made}"}
+        assert site.process.command("tenant", "suspend", "acme").exit_code == 0
+        assert "acme  suspended" in site.process.command("tenant", "list").output
+        assert http.get("/api/v1/me").status_code == 401
+        assert http.get("/api/v1/vehicles", headers=with_key).status_code == 401
+        assert others.get("/api/v1/vehicles").status_code == 200
+        form = {"username": OWNER, "password": PASSWORD}
+        refused = http.post("/api/v1/auth/token", data=form)
+        assert (refused.status_code, "suspended" in refused.json()["detail"]) == (403, True)
+        assert site.process.command("tenant", "resume", "acme").exit_code == 0
+        assert http.get("/api/v1/vehicles", headers=with_key).status_code == 200
+        assert http.get("/api/v1/me").status_code == 401, "that session is over"
+    with site.client("acme") as http:
+        assert http.get("/api/v1/me").status_code == 200
+    switched = [one for one in entries(site, "acme", tmp_path) if one["operation"] == "switch_tenant"]
+    assert [one["object_kind"] for one in switched if one["object_kind"] == "tenant"] == ["tenant"] * 2
+    assert "session" in {one["object_kind"] for one in switched}
+    assert site.process.command("tenant", "suspend", "nobody").exit_code != 0
+
+
 def test_files_are_checked_without_a_service(site: Deployment, tmp_path: Path) -> None:
     path = tmp_path / "acme.ndjson"
     assert site.process.command("audit", "export", "--tenant", "acme", str(path)).exit_code == 0
@@ -76,7 +99,7 @@ def test_damage_is_told_with_and_without_the_service(site: Deployment) -> None:
     assert site.process.command("audit", "verify").exit_code == 0
     with sqlite3.connect(site.folder / "fleet.db") as database:
         database.execute("DROP TRIGGER audit_entries_no_update")
-        database.execute("UPDATE audit_entries SET actor_kind = 'service' WHERE tenant_id = 1 AND number = 2")
+        database.execute("UPDATE audit_entries SET actor_kind = 'key' WHERE tenant_id = 1 AND number = 2")
     database.close()
 
     def told() -> None:

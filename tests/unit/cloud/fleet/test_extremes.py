@@ -14,6 +14,7 @@ from cloud.fleet.history_routes import get_extremes
 from cloud.fleet.service import Fleet
 from cloud.http.access import principal_of
 from cloud.http.api import make_api
+from cloud.http.rates import Rates
 from cloud.identity.policy import TABLE, Principal, Role
 from cloud.reads import TelemetryReads
 from cloud.telemetry.tiers import build
@@ -24,6 +25,7 @@ from tests.support.frames import EPOCH_MS, group
 
 OURS, THEIRS = 1, 2
 START = datetime.fromtimestamp(EPOCH_MS / 1000, UTC)
+RATES = Rates(100.0, 1000, lambda: 0.0)
 ROWS = 3 * 60
 HOTTEST, COLDEST = 100, 130
 """The minutes in which the board was at its hottest and its coldest."""
@@ -66,7 +68,7 @@ def asking(
         knows: Any = Knows(mine, owners)
         return Fleet(knows, knows, TelemetryReads(plane.store, mine), knows, lambda: START + timedelta(hours=3))
 
-    api = make_api("0", [get_extremes], [], {"fleet": fleet}, lambda token: caller if token == "good" else None)
+    api = make_api("0", [get_extremes], [], {"fleet": fleet}, lambda token: caller if token == "good" else None, RATES)
     with TestClient(api) as client:
         client.headers["Authorization"] = "Bearer good"
         yield client
