@@ -59,7 +59,7 @@ def database(config: CloudConfig, now: datetime) -> Sequence[Finding]:
             found = [_revision(str(engine.url), at, head)]
             return [*found, *(_policies(connection) if is_postgres else ()), *_same_clock(connection, now, is_postgres)]
     except DBAPIError as err:
-        words = str(err.orig).strip().splitlines()[-1]
+        words = str(err.orig).strip().splitlines()[0]
         return [bad("database", f"{engine.url}: {words}", "start it, or set $.database right (docs/ops/postgres.md)")]
     finally:
         engine.dispose()
@@ -104,9 +104,9 @@ def broker(config: CloudConfig, now: datetime) -> Sequence[Finding]:
         return [skipped("broker", "has not run yet")]
     address = urlsplit(url)
     where = (address.hostname or "", address.port or 4222)
-    plain = _greeting(where, None)
+    plain = _greeting(where)
     folder = config.data_dir / IDENTITY
-    if plain is not None:
+    if plain is not None and not plain.get("tls_required"):
         needs = "" if plain.get("auth_required") else ", and no log-in"
         return [bad("broker", f"{url}: plain text{needs}", "tls:// and the identity's operator (docs/ops/identity.md)")]
     if not (folder / keyring.AUTHORITY).is_file():
@@ -114,7 +114,7 @@ def broker(config: CloudConfig, now: datetime) -> Sequence[Finding]:
     try:
         context = ssl.create_default_context(cafile=str(folder / keyring.AUTHORITY))
         context.minimum_version = ssl.TLSVersion.TLSv1_3
-        said = _greeting(where, context)
+        said = _greeting(where, context, is_first=plain is None)
     except ssl.SSLError as err:
         return [bad("broker", f"{url}: {err.reason or err}", "TLS 1.3 with the identity's certificate")]
     if said is None:
@@ -127,18 +127,23 @@ def broker(config: CloudConfig, now: datetime) -> Sequence[Finding]:
     return [good("broker", f"{url}: TLS 1.3, operator mode, nats-server {said.get('version')}")]
 
 
-def _greeting(where: tuple[str, int], context: ssl.SSLContext | None) -> dict[str, Any] | None:
-    """What a NATS server says first; None when it says nothing, or is not there."""
+def _greeting(
+    where: tuple[str, int], context: ssl.SSLContext | None = None, *, is_first: bool = False
+) -> dict[str, Any] | None:
+    """What a NATS server says; None when it is silent, or not there. TLS begins `is_first`, or once it has said so."""
     try:
         with closing(socket.create_connection(where, PATIENCE_S)) as bare:
+            # One that waits for TLS says nothing before.
             bare.settimeout(PATIENCE_S if context is not None else 1.0)
-            link = bare if context is None else context.wrap_socket(bare, server_hostname=where[0])
+            link = context.wrap_socket(bare, server_hostname=where[0]) if context is not None and is_first else bare
             line = b""
             while not line.endswith(b"\n") and len(line) < _LONGEST_INFO:
                 piece = link.recv(4096)
                 if not piece:
                     return None
                 line += piece
+            if context is not None and not is_first:
+                context.wrap_socket(bare, server_hostname=where[0]).close()
     except ssl.SSLError:
         raise
     except OSError:
