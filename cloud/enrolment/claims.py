@@ -63,7 +63,9 @@ def list_codes(session: Session, most: int = MOST_AT_ONCE) -> Sequence[ClaimCode
 
 def cancel_code(session: Session, claim_id: int) -> None:
     """Delete an unused code of the session's tenant. `NotFound`, `Conflict` once a device has come in with it."""
-    row = session.scalars(select(ClaimCode).where(ClaimCode.id == claim_id)).one_or_none()
+    is_possible = 0 < claim_id < 1 << 63  # no database takes a larger number, not even to look for it
+    found = select(ClaimCode).where(ClaimCode.id == claim_id)
+    row = session.scalars(found).one_or_none() if is_possible else None
     if row is None:
         raise NotFound(f"There is no claim code {claim_id}.")
     if row.used is not None:

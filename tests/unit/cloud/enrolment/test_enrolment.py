@@ -60,6 +60,9 @@ def test_codes_that_let_nobody_in(office: Office) -> None:
         )  # fmt: skip
         with pytest.raises(NotFound):
             await office.enrolling.of(office.other).write(lambda session: claims.cancel_code(session, view.id))
+        for number in (0, -1, 1 << 63, 10**30):
+            with pytest.raises(NotFound):
+                await office.enrolling.of(office.acme).write(lambda session, n=number: claims.cancel_code(session, n))
         await office.enrolling.of(office.acme).write(lambda session: claims.cancel_code(session, view.id))
         office.later(days=1)
         told = set()
