@@ -30,6 +30,8 @@ HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"geolocation=(), camera=(), microphone=()"),
 )
+# Not under a loopback name: it would hold for every other service on that machine, a demo's too.
+HSTS = (b"strict-transport-security", b"max-age=31536000")
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _QUIET = {"/health", "/ready", "/metrics"}
 log = structlog.get_logger()
@@ -100,13 +102,14 @@ class Guard:
     async def _http(self, scope: Any, receive: Receive, send: Send, fault: str | None) -> None:
         started = perf_counter()
         status = 500
+        headers = _headers(scope)
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
                 present = {name.lower() for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(h for h in HEADERS if h[0] not in present)]
+                message["headers"] = [*message["headers"], *(h for h in headers if h[0] not in present)]
             await send(message)
 
         try:
@@ -123,6 +126,12 @@ class Guard:
             self._metrics.seconds.labels(route).observe(took_s)
             write = log.debug if route in _QUIET or route == "(static)" else log.info
             write("request_answered", method=method, route=route, status=status, took_ms=round(took_s * 1000, 2))
+
+
+def _headers(scope: Any) -> tuple[tuple[bytes, bytes], ...]:
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+    is_outside = scope.get("scheme") == "https" and not is_loopback(_hostname(f"//{host}"))
+    return (*HEADERS, HSTS) if is_outside else HEADERS
 
 
 def _hostname(address: str) -> str:

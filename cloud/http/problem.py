@@ -68,7 +68,9 @@ PROBLEMS = {
         (401, "Nobody is logged in with this request"),
         (403, "The caller may not do this"),
         (404, "There is no such thing"),
+        (409, "The request contradicts the present state"),
         (429, "The caller asks too often"),
+        (503, "Something that is needed is away for the moment"),
     )
 }
 """For the OpenAPI description of every route."""

@@ -91,14 +91,20 @@ async def refresh(people: NamedDependency[People], request: Request[Any, Any, An
     return with_cookie(people, await people.sessions.refresh(token))
 
 
-@post("/auth/log-out", action=Action.PUBLIC, status_code=204, responses=PROBLEMS, tags=["people"])
-async def log_out(people: NamedDependency[People], request: Request[Any, Any, Any]) -> Response[None]:
+@post(
+    "/auth/log-out",
+    action=Action.PUBLIC,
+    status_code=204,
+    responses=PROBLEMS,
+    tags=["people"],
+    response_cookies=[Cookie(COOKIE, value="", path=COOKIE_PATH, max_age=0, httponly=True, samesite="strict")],
+)
+async def log_out(people: NamedDependency[People], request: Request[Any, Any, Any]) -> None:
     """End the session of the cookie, and the cookie; without one nothing happens."""
     token = request.cookies.get(COOKIE)
     session_id = None if token is None else people.sessions.of_refresh(token)
     if session_id is not None:
         await people.sessions.end(session_id, "logged_out")
-    return Response(None, status_code=204, cookies=[_cookie(people, "", 0)], headers=_NO_STORE)
 
 
 @get("/me", action=Action.SELF, responses=PROBLEMS, tags=["people"])

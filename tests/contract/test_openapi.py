@@ -28,7 +28,7 @@ def test_every_route_says_what_it_is_and_how_it_fails() -> None:
             assert operation["description"], (method, path)
             if not path.startswith("/api/"):
                 continue
-            for status in ("400", "401", "403", "404", "429"):
+            for status in ("400", "401", "403", "404", "409", "429", "503"):
                 schema = operation["responses"][status]["content"]["application/problem+json"]["schema"]
                 assert schema == {"$ref": REFERENCE + "Problem"}, (method, path)
 

@@ -53,6 +53,13 @@ def test_nothing_is_open_before_anybody_is_invited(http: httpx.Client) -> None:
     assert guessed.headers["content-type"] == "application/problem+json"
 
 
+def test_no_other_site_may_read_an_answer(http: httpx.Client) -> None:
+    asked = http.options("/vehicles", headers={"Origin": "https://evil.example"})
+    assert asked.status_code == 204
+    for answer in (asked, http.get("/auth/ways", headers={"Origin": "https://evil.example"})):
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
 def test_from_the_invitation_to_the_end_of_the_session(deployment: CloudProcess, http: httpx.Client) -> None:
     token = invited(deployment, EMAIL)
     told = http.post("/auth/invitations/look", json={"token": token}).json()

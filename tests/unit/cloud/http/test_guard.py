@@ -26,7 +26,9 @@ class Caller:
         self.registry = CollectorRegistry()
         self.guard = Guard(inner, HttpMetrics(self.registry))
 
-    def call(self, headers: dict[str, str], kind: str = "http", method: str = "GET") -> list[dict[str, Any]]:
+    def call(
+        self, headers: dict[str, str], kind: str = "http", method: str = "GET", scheme: str = "http"
+    ) -> list[dict[str, Any]]:
         sent: list[dict[str, Any]] = []
 
         async def send(message: dict[str, Any]) -> None:
@@ -36,7 +38,7 @@ class Caller:
             return {"type": "http.request"}
 
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-        scope = {"type": kind, "method": method, "path": "/inner/1", "headers": raw}
+        scope = {"type": kind, "method": method, "scheme": scheme, "path": "/inner/1", "headers": raw}
         asyncio.run(self.guard(scope, receive, send))
         return sent
 
@@ -87,3 +89,14 @@ def test_requests_are_counted_by_template() -> None:
 def test_what_is_this_machine() -> None:
     assert all(is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "[::1]"))
     assert not any(is_loopback(host) for host in ("example.com", "0.0.0.0", "", "127.0.0.1.example.com"))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "is_told"),
+    [("https", "fleet.example", True), ("http", "fleet.example", False), ("https", "localhost", False)],
+)
+def test_browsers_are_told_to_stay_with_https_where_that_hurts_nobody(scheme: str, host: str, is_told: bool) -> None:
+    caller = Caller()
+    caller.guard = Guard(inner, HttpMetrics(CollectorRegistry()), frozenset({"fleet.example"}))
+    names = [name for name, _ in caller.call({"host": host}, scheme=scheme)[0]["headers"]]
+    assert (b"strict-transport-security" in names) is is_told
