@@ -98,7 +98,7 @@ async def locked_out_ms(http: httpx.AsyncClient, device: Device) -> float:
     """From the request until the device's connection has ended."""
     started = time.perf_counter()
     asked = asyncio.create_task(http.post(f"/api/v1/devices/{device.name}/revoke"))
-    while device.client.is_connected:
+    while device.client.is_connected and not (asked.done() and asked.result().is_error):
         await asyncio.sleep(0.001)
     ended = time.perf_counter()
     answer = await asked
@@ -114,17 +114,22 @@ async def log_in_ms(http: httpx.AsyncClient) -> float:
     return (time.perf_counter() - started) * 1000
 
 
+async def authorise(http: httpx.AsyncClient) -> None:
+    """Go on as the owner."""
+    opened = await http.post("/api/v1/auth/token", data={"username": OWNER, "password": PASSWORD})
+    http.headers["Authorization"] = f"Bearer {opened.json()['access_token']}"
+
+
 async def measure(site: Deployment, count: int, connections: int) -> list[Figure]:
     """All figures."""
     tls = site.tls()
     bounds = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
     async with httpx.AsyncClient(base_url=site.process.url, verify=tls, timeout=60, limits=bounds) as http:
         log_in = [await log_in_ms(http) for _ in range(LOG_INS)]
-        opened = await http.post("/api/v1/auth/token", data={"username": OWNER, "password": PASSWORD})
-        owner = {"Authorization": f"Bearer {opened.json()['access_token']}"}
+        await authorise(http)
         codes: list[str] = []
         while len(codes) < count:
-            made = await http.post("/api/v1/claim-codes", json={"count": min(1000, count - len(codes))}, headers=owner)
+            made = await http.post("/api/v1/claim-codes", json={"count": min(1000, count - len(codes))})
             codes += [one["code"] for one in made.json()["items"]]
         bare_s = await in_turn([lambda: http.get("/health") for _ in range(2000)])
         devices = [Device(number) for number in range(count)]
@@ -133,7 +138,7 @@ async def measure(site: Deployment, count: int, connections: int) -> list[Figure
         )
         connected = devices[:connections]
         connect_s = await in_turn([lambda d=device: d.connect(tls) for device in connected])
-        http.headers.update(owner)
+        await authorise(http)  # the token before has run out meanwhile
         gone = [await locked_out_ms(http, device) for device in connected[:REVOCATIONS]]
         assert all(device.client.is_connected for device in connected[REVOCATIONS:]), "the others stay"
         for device in connected:
