@@ -18,7 +18,7 @@ def note_looks(note: Note) -> Callable[[ASGIConnection[Any, Any, Any, Any], Base
     """Litestar guard, after the one that refuses."""
 
     async def check(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        kind = LOOKS.get(handler.opt["action"])
+        kind = LOOKS.get(handler.opt.get("action", Action.PUBLIC))
         principal = connection.scope["user"]
         if kind is not None and isinstance(principal, Principal) and connection.scope.get("method") == "GET":
             await note([principal.tenant_id], kind)
