@@ -16,9 +16,9 @@ demo *args:
     {{python}} scripts/web.py build
     {{python}} scripts/demo.py {{args}}
 
-# The tests: all of them, or what pytest's arguments say
+# The tests: all of them, two files at a time, or what pytest's arguments say
 test *args: setup web
-    {{python}} -m pytest {{args}}
+    {{python}} -m pytest {{ if args == "" { "-n 2 --dist loadfile" } else { args } }}
 
 # Under a minute: style, types, import rules, sizes, unit and contract tests
 check: setup
@@ -27,7 +27,7 @@ check: setup
     uv run --no-sync mypy
     uv run --no-sync lint-imports
     {{python}} scripts/check_sizes.py
-    {{python}} -m pytest -q -n 4 --dist worksteal --hypothesis-profile check tests/unit tests/contract -m "not slow"
+    {{python}} -m pytest -q -n logical --dist worksteal --hypothesis-profile check tests/unit tests/contract -m "not slow"
 
 # Build the web app into cloud/web/dist
 web *args:
@@ -47,8 +47,9 @@ torture *args:
     {{python}} -m tests.torture {{args}}
 
 # Branch coverage: sync_protocol and edge by unit tests alone, then everything
-coverage:
-    {{python}} -m pytest -q tests/unit -m "not slow" --cov --cov-report=term:skip-covered
+coverage: setup web
+    {{python}} -m pytest -q -n logical tests/unit -m "not slow" --cov=sync_protocol --cov=edge --cov-report=term:skip-covered
+    {{python}} -m pytest -q -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 # Generated files: reference pages and the OpenAPI snapshot; CI fails when one differs
 gen: setup
