@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True):
 
 _ELSEWHERE = {
     "audit": "cloud.commands.audit",
+    "broker": "cloud.commands.identity",
     "init": "cloud.commands.identity",
     "certificate": "cloud.commands.identity",
     "claim": "cloud.commands.claims",

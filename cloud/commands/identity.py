@@ -1,7 +1,8 @@
-"""`milepost-cloud init` and `certificate`: the identity of a deployment."""
+"""`milepost-cloud init`, `certificate` and `broker`: the identity of a deployment."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from cloud.deployment import IDENTITY
 from cloud.enrolment import keyring
+from cloud.enrolment.broker_identity import server_lines
 from cloud.enrolment.certificates import ends
 
 if TYPE_CHECKING:
@@ -59,6 +61,26 @@ def certificate(settings: "Settings", ca_key: Path | None, hosts: Sequence[str])
     facts = keyring.renew_server(folder, key, hosts, datetime.now(UTC))
     click.echo(f"A new certificate for {', '.join(facts.hosts)}")
     click.echo(_certificate_line(folder))
+
+
+@click.command()
+@click.option("--dir", "folder", default="/var/lib/nats", show_default=True, type=click.Path(path_type=Path))
+@click.pass_obj
+def broker(settings: "Settings", folder: Path) -> None:
+    """Print the configuration of a nats-server that runs by itself, for this identity; $.nats.url then says where.
+
+    It needs server.pem and server.key of the identity under the names it says, and keeps its files in --dir.
+    """
+    config = settings.load()
+    ring = keyring.load(config.data_dir / IDENTITY)
+    for line in (
+        "port: 4222",
+        "max_connections: 200000",
+        'write_deadline: "10s"',
+        f"jetstream {{ store_dir: {json.dumps(str(folder / 'jetstream'))} }}",
+        *server_lines(ring, folder, {}),
+    ):
+        click.echo(line)
 
 
 def _kept_table() -> Table:

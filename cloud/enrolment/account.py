@@ -35,6 +35,7 @@ class SystemLink:
     async def run(self, client: Client) -> None:
         """Listen, and push again what the broker has not taken. Runs until cancelled, then closes the connection."""
         self._client = client
+        self._is_dirty.set()
         try:
             for word in ("CONNECT", "DISCONNECT"):
                 await client.subscribe(f"$SYS.ACCOUNT.{self._account}.{word}", cb=self._on_event)
@@ -58,9 +59,12 @@ class SystemLink:
         self._is_dirty.clear()
 
     async def _push_again(self) -> None:
+        """Also at the start and after each loss: a broker that is not our child knows an older account, or none."""
+        wait_s = 0.0
         while True:
             await self._is_dirty.wait()
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(wait_s)
+            wait_s = _RETRY_S
             if self._is_dirty.is_set():
                 try:
                     await self.push()
@@ -81,6 +85,8 @@ class SystemLink:
                 if self._client.is_connected and self._client.stats["reconnects"] != reconnects:
                     now = self._client.stats["reconnects"]
                     self.connections.reset(await self._ask_all())
+                    if reconnects >= 0:
+                        self._is_dirty.set()
                     reconnects = now
                 for user in self.connections.doubled():
                     looks = [look for cid in self.connections.of(user) for look in await self._ask(cid=cid)]

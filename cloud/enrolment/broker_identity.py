@@ -30,23 +30,7 @@ class DeploymentIdentity:
 
     def server_lines(self, folder: Path) -> list[str]:
         """See `BrokerIdentity.server_lines`. The accounts are given at each start: whatever lay there is older."""
-        facts, own = self._keyring.facts, self._keyring.folder
-        return [
-            f"operator: {json.dumps(facts.operator_jwt)}",
-            f"system_account: {facts.system_account}",
-            f'resolver {{ type: full, dir: {json.dumps(str(folder / "accounts"))}, interval: "2m", limit: 16 }}',
-            "resolver_preload {",
-            f"  {facts.system_account}: {json.dumps(facts.system_jwt)}",
-            f"  {facts.fleet_account}: {json.dumps(self.fleet_jwt())}",
-            "}",
-            "tls {",
-            f"  cert_file: {json.dumps(str(own / SERVER))}",
-            f"  key_file: {json.dumps(str(own / SERVER_KEY))}",
-            '  min_version: "1.3"',
-            "  handshake_first: true",  # `auto` was seen to fall back to plain text under load
-            '  timeout: "10s"',
-            "}",
-        ]
+        return server_lines(self._keyring, folder, {self._keyring.facts.fleet_account: self.fleet_jwt()})
 
     def login(self) -> TokenLogin:
         """The service among the devices."""
@@ -62,6 +46,30 @@ class DeploymentIdentity:
         # A key for each connection: two with one key would look like a clone.
         user = Key.make("U")
         return TokenLogin(nats_jwt.service_jwt(signing, account, user.public, name, _now_s()), user.sign, self._context)
+
+
+def server_lines(ring: Keyring, folder: Path, accounts: Mapping[str, str]) -> list[str]:
+    """Lines of nats-server's configuration that make it the broker of this identity; `folder` keeps its accounts.
+
+    `accounts`: tokens by account that it shall know from the start, beside the system's.
+    """
+    facts, own = ring.facts, ring.folder
+    known = {facts.system_account: facts.system_jwt, **accounts}
+    return [
+        f"operator: {json.dumps(facts.operator_jwt)}",
+        f"system_account: {facts.system_account}",
+        f'resolver {{ type: full, dir: {json.dumps(str(folder / "accounts"))}, interval: "2m", limit: 16 }}',
+        "resolver_preload {",
+        *(f"  {account}: {json.dumps(token)}" for account, token in known.items()),
+        "}",
+        "tls {",
+        f"  cert_file: {json.dumps(str(own / SERVER))}",
+        f"  key_file: {json.dumps(str(own / SERVER_KEY))}",
+        '  min_version: "1.3"',
+        "  handshake_first: true",  # `auto` was seen to fall back to plain text under load
+        '  timeout: "10s"',
+        "}",
+    ]
 
 
 def _now_s() -> int:

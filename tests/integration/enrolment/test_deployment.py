@@ -6,6 +6,9 @@ from contextlib import AsyncExitStack
 import json
 import os
 from pathlib import Path
+import shutil
+import socket
+import subprocess
 import time
 
 import httpx
@@ -16,6 +19,7 @@ import pytest
 from cloud.enrolment import keyring
 from cloud.enrolment.keys import Key
 from cloud.enrolment.nats_jwt import device_jwt
+from cloud.ingest.broker import find_nats_server
 from edge.enrolment import EnrolmentClient, read_claim
 from edge.identity import DeviceKey, read_identity
 from edge.uplink.tls import tls_context
@@ -213,3 +217,38 @@ def test_who_guesses_codes_is_slowed_down(site: Deployment) -> None:
             assert answer.status_code == 403
         assert answer.status_code == 429
         assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_a_broker_that_runs_by_itself(tmp_path: Path) -> None:
+    """It knows the operator only: the service tells it who the devices are, also after it has lost everything."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    site = Deployment(tmp_path / "d", "acme", MILEPOST__NATS__URL=f"tls://localhost:{port}")
+    printed = site.process.command("broker", "--dir", str(tmp_path / "nats"))
+    assert printed.exit_code == 0, printed.output
+    config = tmp_path / "nats.conf"
+    config.write_text(printed.stdout.replace("port: 4222", f'host: "127.0.0.1"\nport: {port}'), encoding="utf-8")
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen([find_nats_server(), "-c", config, "-l", tmp_path / "nats.log"])
+
+    broker = start()
+    try:
+        site.process.start()
+        key, answer = enrolled(site, "acme", "van-1")
+        stolen = enrolled(site, "acme", "stolen")
+        assert answer.nats_urls == (f"tls://localhost:{port}",)
+        assert _connects(key, answer)
+        with site.client("acme") as http:
+            assert http.post("/api/v1/devices/stolen/revoke").status_code == 200
+        broker.kill()
+        broker.wait()
+        shutil.rmtree(tmp_path / "nats")
+        broker = start()
+        eventually(lambda: _connects(key, answer), "the account is told again", 60)
+        assert not _connects(*stolen)
+        assert site.process.stop() == 0
+    finally:
+        site.process.kill()
+        broker.kill()
+        broker.wait()
