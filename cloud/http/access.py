@@ -14,11 +14,12 @@ from litestar.exceptions import WebSocketException
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
+from cloud.http.parameters import MOST
 from cloud.http.problem import Unauthenticated
 from cloud.http.rates import Rates
 from cloud.identity.policy import Action, Principal, may
 from cloud.origin import Origin, acting
-from sync_protocol.errors import Denied
+from sync_protocol.errors import Denied, NotFound
 
 SUBPROTOCOL = "milepost.v1"
 _OFFERED = "bearer."
@@ -52,6 +53,7 @@ def guard_with(rates: Rates) -> Callable[[ASGIConnection[Any, Any, Any, Any], Ba
         # Litestar answers OPTIONS by itself, with the methods that a path has: all else names its action.
         is_options = connection.scope.get("method") == "OPTIONS"
         _check_access(connection, Action.PUBLIC if is_options else handler.opt["action"])
+        _check_numbers(connection.scope["path_params"].values())
 
     return check
 
@@ -74,6 +76,12 @@ def _check_access(connection: ASGIConnection[Any, Any, Any, Any], action: Action
     if not may(principal, action):
         reason = f"Your role does not include {action}."
         raise WebSocketException(detail=reason, code=_FORBIDDEN) if is_socket else Denied(reason)
+
+
+def _check_numbers(values: Iterable[Any]) -> None:
+    """`NotFound` for a number in the address that no database holds, as for every other that nobody has."""
+    if any(isinstance(value, int) and value > MOST for value in values):
+        raise NotFound("There is nothing of this number.")
 
 
 def principal_of(scope: Scope) -> Principal:

@@ -4,7 +4,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 import binascii
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
-from typing import NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 
@@ -61,20 +61,25 @@ def signals(catalogue: Catalogue, text: str) -> list[Signal]:
     return found
 
 
+MOST = 2**63 - 1
+"""The largest number that a database holds."""
+Whole = Annotated[int, msgspec.Meta(ge=-MOST, le=MOST)]
+
+
 class PageKey(msgspec.Struct, frozen=True, array_like=True):
     """Where a page of named things ended: the name of its last row, and its number to break ties."""
 
     key: str
-    number: int
+    number: Whole
 
 
 class EventKey(msgspec.Struct, frozen=True, array_like=True):
     """Where a page of events ended: time in microseconds, then the place in the device's frames."""
 
-    ts_us: int
-    stream_no: int
-    seq: int
-    ordinal: int
+    ts_us: Whole
+    stream_no: Whole
+    seq: Whole
+    ordinal: Whole
 
 
 K = TypeVar("K", PageKey, EventKey)

@@ -1,5 +1,7 @@
 """What the API says when a request is wrong: RFC 9457, with the parameter and the expectation."""
 
+from base64 import urlsafe_b64encode
+import json
 from typing import Any
 
 import httpx
@@ -15,6 +17,11 @@ def problem(answer: httpx.Response, status: int) -> Any:
     assert body["status"] == status
     assert body["instance"] == answer.request.url.path
     return body
+
+
+def beyond(*parts: object) -> str:
+    """A cursor with a number in it that no database holds."""
+    return urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +47,8 @@ def problem(answer: httpx.Response, status: int) -> Any:
         ("/vehicles/1/faults", {"active": "maybe"}, "active", "bool"),
         ("/vehicles/1/events", {"limit": "5000"}, "limit", "<= 1000"),
         ("/vehicles/1/events", {"cursor": "WyJhIiwxXQ"}, "cursor", "next_cursor"),
+        ("/vehicles", {"cursor": beyond("a", 2**63)}, "cursor", "next_cursor"),
+        ("/vehicles/1/events", {"cursor": beyond(1, 1, 1, 2**70)}, "cursor", "next_cursor"),
     ],
 )
 def test_a_wrong_parameter_is_named(
@@ -59,6 +68,20 @@ def test_a_wrong_parameter_is_named(
 )  # fmt: skip
 def test_what_is_not_there(service: Service, path: str) -> None:
     assert "There is no" in problem(service.http.get(f"/api/v1{path}"), 404)["detail"]
+
+
+def test_a_number_that_no_database_holds(service: Service) -> None:
+    for path in (
+        "/vehicles/{}",
+        "/vehicles/{}/events",
+        "/members/{}",
+        "/api-keys/{}",
+        "/invitations/{}",
+        "/claim-codes/{}",
+    ):
+        method = "GET" if path.startswith("/vehicles") else "DELETE"
+        problem(service.http.request(method, f"/api/v1{path.format(2**63)}"), 404)
+    problem(service.http.patch(f"/api/v1/vehicles/{2**70}", json={"plate": "X"}), 404)
 
 
 def test_what_is_no_address(service: Service) -> None:
