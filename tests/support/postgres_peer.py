@@ -4,6 +4,7 @@ It listens on a Unix socket in a folder of its own, knows the two roles of docs/
 some 50 ms from a template at the newest revision.
 """
 
+import ctypes
 from importlib.util import find_spec
 from itertools import count
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -26,6 +28,7 @@ ROLES = (
     f"CREATE ROLE {SERVICE} LOGIN NOINHERIT IN ROLE {OWNER}",
 )
 START_S = 60.0
+_PR_SET_PDEATHSIG = 1
 # PostgreSQL refuses to run as root.
 _USER = "nobody" if os.geteuid() == 0 else None
 _TEMPLATE = "at_head"
@@ -60,6 +63,12 @@ def _within_reach(folder: Path, home: Path) -> Path:
     return folder
 
 
+def _die_with_parent() -> None:
+    """A test run that is killed leaves no server behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
+
+
 class PostgresPeer:
     """Runs from `start` to `stop`."""
 
@@ -90,7 +99,9 @@ class PostgresPeer:
         """Start the server over the cluster that is there, and wait until it answers."""
         command = [self.programs / "postgres", "-D", self.home / "data", "-k", self.home, "-h", "", *_HURRY]
         with (self.home / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, user=_USER, stdout=log, stderr=log, cwd="/")
+            self._process = subprocess.Popen(
+                command, user=_USER, stdout=log, stderr=log, cwd="/", preexec_fn=_die_with_parent
+            )
         until = time.monotonic() + START_S
         while True:
             try:
