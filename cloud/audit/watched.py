@@ -26,9 +26,7 @@ WATCHED = {
     "vehicles": _watched("vehicle", "name plate vin make model year created"),
     "devices": _watched("device", "name agent_version created removed", key="name"),
     "assignments": _watched("assignment", "device_id vehicle_id valid_from"),
-    "commands": _watched(
-        "command", "device_id vehicle_id kind args made_by made expires state ended", silent="sent result"
-    ),
+    "pulls": _watched("pull", "vehicle_id content"),
     "users": _watched(
         "user",
         "is_demo created disabled totp_since",
