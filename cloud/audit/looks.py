@@ -9,7 +9,7 @@ from litestar.handlers import BaseRouteHandler
 from cloud.identity.policy import Action, Principal
 
 LOOKS = {Action.READ_MEMBERS: "members", Action.READ_AUDIT: "audit"}
-"""What is looked at with these actions."""
+"""What is looked at with these actions; another route says it by `looks_at=` in its decorator."""
 Note = Callable[[Iterable[int], str], Awaitable[None]]
 """Writes down that the caller looks at something of these tenants: `TracedDatabase.note`."""
 
@@ -18,7 +18,7 @@ def note_looks(note: Note) -> Callable[[ASGIConnection[Any, Any, Any, Any], Base
     """Litestar guard, after the one that refuses."""
 
     async def check(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        kind = LOOKS.get(handler.opt.get("action", Action.PUBLIC))
+        kind = handler.opt.get("looks_at") or LOOKS.get(handler.opt.get("action", Action.PUBLIC))
         principal = connection.scope["user"]
         if kind is not None and isinstance(principal, Principal) and connection.scope.get("method") == "GET":
             await note([principal.tenant_id], kind)

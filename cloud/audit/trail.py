@@ -26,9 +26,9 @@ HIDDEN = "(hidden)"
 
 
 class Draft(NamedTuple):
-    """What an entry will say. Without a `tenant_id` it goes to every tenant of the user."""
+    """What an entry will say, and to whom: to these tenants, and to those that the user belongs to in the end."""
 
-    tenant_id: int | None
+    tenant_ids: tuple[int, ...]
     user_id: int | None
     change: Change
     kind: str
@@ -57,7 +57,7 @@ class TracedDatabase(Database):
 
     async def note(self, tenant_ids: Iterable[int], kind: str, object_id: str = "") -> None:
         """Write down that the caller looks at something of these tenants, before it does."""
-        drafts = [Draft(tenant_id, None, "read", kind, object_id, None, None) for tenant_id in tenant_ids]
+        drafts = [Draft((tenant_id,), None, "read", kind, object_id, None, None) for tenant_id in tenant_ids]
         if drafts:
             await self.write(lambda session: _drafts(session).extend(drafts))
 
@@ -65,7 +65,7 @@ class TracedDatabase(Database):
         who = origin()
 
         def traced(session: Session) -> T:
-            event.listen(session, "after_flush", _see)
+            event.listen(session, "after_flush", self._see)
             event.listen(session, "do_orm_execute", _refuse_many)
             result = fn(session)
             session.flush()
@@ -80,7 +80,8 @@ class TracedDatabase(Database):
         newest: dict[int, Entry] = {}
         rows: list[dict[str, Any]] = []
         for draft in drafts:
-            for tenant_id in self._concerned(connection, draft):
+            joined = () if draft.user_id is None else self._tenants_of(connection, draft.user_id)
+            for tenant_id in dict.fromkeys((*draft.tenant_ids, *joined)):
                 last = newest.get(tenant_id)
                 before = _head(connection, tenant_id) if last is None else (last.number, last.hash)
                 newest[tenant_id] = entry = sealed(_body(draft, tenant_id, before, who, now))
@@ -94,10 +95,40 @@ class TracedDatabase(Database):
             if not done.rowcount:
                 connection.execute(insert(AuditHead).values(tenant_id=tenant_id, **news))
 
-    def _concerned(self, connection: Connection, draft: Draft) -> Sequence[int]:
-        if draft.tenant_id is not None:
-            return [draft.tenant_id]
-        return () if draft.user_id is None else self._tenants_of(connection, draft.user_id)
+    def _see(self, session: Session, _context: Any) -> None:
+        drafts = _drafts(session)
+        for row in session.new:
+            if (watched := WATCHED.get(row.__tablename__)) is not None:
+                drafts.append(self._draft(session, watched, row, "added", None, _values(watched, row)))
+        for row in session.dirty:
+            if (watched := WATCHED.get(row.__tablename__)) is not None:
+                before, after = _changes(watched, row)
+                if after:
+                    drafts.append(self._draft(session, watched, row, "changed", before, after))
+        for row in session.deleted:
+            if (watched := WATCHED.get(row.__tablename__)) is not None:
+                drafts.append(self._draft(session, watched, row, "removed", _values(watched, row), None))
+
+    def _draft(
+        self,
+        session: Session,
+        watched: Watched,
+        row: Any,
+        change: Change,
+        before: dict[str, Any] | None,
+        after: dict[str, Any] | None,
+    ) -> Draft:
+        tenant_ids: tuple[int, ...] = ()
+        user_id: int | None = None
+        if row.__tablename__ == "tenants":
+            tenant_ids = (row.id,)
+        elif hasattr(row, "tenant_id"):
+            tenant_ids = (row.tenant_id,)
+        else:
+            # A part of an account. Who leaves every company in the same transaction is still seen by these.
+            user_id = row.id if row.__tablename__ == "users" else row.user_id
+            tenant_ids = tuple(self._tenants_of(session.connection(), user_id))
+        return Draft(tenant_ids, user_id, change, watched.kind, str(getattr(row, watched.key)), before, after)
 
 
 def _head(connection: Connection, tenant_id: int) -> tuple[int, str]:
@@ -140,33 +171,6 @@ def _row(entry: Entry) -> dict[str, Any]:
 def _drafts(session: Session) -> list[Draft]:
     found: list[Draft] = session.info.setdefault("audit", [])
     return found
-
-
-def _see(session: Session, _context: Any) -> None:
-    drafts = _drafts(session)
-    for row in session.new:
-        if (watched := WATCHED.get(row.__tablename__)) is not None:
-            drafts.append(_draft(watched, row, "added", None, _values(watched, row)))
-    for row in session.dirty:
-        if (watched := WATCHED.get(row.__tablename__)) is not None:
-            before, after = _changes(watched, row)
-            if after:
-                drafts.append(_draft(watched, row, "changed", before, after))
-    for row in session.deleted:
-        if (watched := WATCHED.get(row.__tablename__)) is not None:
-            drafts.append(_draft(watched, row, "removed", _values(watched, row), None))
-
-
-def _draft(
-    watched: Watched, row: Any, change: Change, before: dict[str, Any] | None, after: dict[str, Any] | None
-) -> Draft:
-    tenant_id: int | None = getattr(row, "tenant_id", None)
-    user_id: int | None = getattr(row, "user_id", None)
-    if row.__tablename__ == "tenants":
-        tenant_id = row.id
-    if row.__tablename__ == "users":
-        user_id = row.id
-    return Draft(tenant_id, user_id, change, watched.kind, str(getattr(row, watched.key)), before, after)
 
 
 def _values(watched: Watched, row: Any) -> dict[str, Any]:

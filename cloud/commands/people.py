@@ -3,16 +3,30 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
 
 from cloud.identity.passwords import check_password
+from cloud.identity.personal import PersonalData
 from cloud.identity.policy import Role
 from cloud.ops.control import ControlClient
 from cloud.ops.logs import configure_logs
-from cloud.ops.people import PeopleAdmin, Switch, TenantOrder, TenantSwitch, TenantView, UserMade, UserOrder, UserView
+from cloud.ops.people import (
+    Erased,
+    PeopleAdmin,
+    PersonOrder,
+    Switch,
+    TenantOrder,
+    TenantSwitch,
+    TenantView,
+    UserMade,
+    UserOrder,
+    UserView,
+)
+from sync_protocol.errors import Conflict
 
 if TYPE_CHECKING:
     from cloud.cli import Settings
@@ -135,6 +149,32 @@ def user_enable(settings: "Settings", email: str) -> None:
     """Let somebody in again."""
     _switch(settings, Switch(email, False))
     click.echo(f"{email} may log in again")
+
+
+@user.command("export")
+@click.argument("email")
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@click.pass_obj
+def user_export(settings: "Settings", email: str, path: Path) -> None:
+    """Write what is kept about somebody to a new file, as JSON."""
+    if path.exists():
+        raise Conflict(f"{path}: there is such a file already")
+    order = PersonOrder(email)
+    found = _ask(settings, "POST", "/users/data", PersonalData, order, lambda admin, order: admin.person(order))
+    path.touch(mode=0o600)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+    click.echo(f"what is kept about {email} is in {path}")
+
+
+@user.command("erase")
+@click.argument("email")
+@click.confirmation_option(prompt="Address, name, password and log-ins are gone for good. Erase them?")
+@click.pass_obj
+def user_erase(settings: "Settings", email: str) -> None:
+    """Erase somebody: what is left is a number in the audit log."""
+    order = PersonOrder(email)
+    gone = _ask(settings, "POST", "/users/erase", Erased, order, lambda admin, order: admin.erase(order))
+    click.echo(f"{email} is erased; in the audit log it was user {gone.user_id}")
 
 
 def _switch(settings: "Settings", order: Switch) -> None:

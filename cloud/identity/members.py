@@ -48,7 +48,7 @@ class Members:
             if not may_give(principal.actions, role):
                 raise Denied(f"You may not make somebody {role}.")
             if role is not Role.OWNER:
-                _keep_an_owner(session, row)
+                keep_an_owner(session, row)
             row.role = role
             return Seated(user, role)
 
@@ -62,7 +62,7 @@ class Members:
 
         def write(session: Session) -> None:
             row, _ = _member(session, principal, user_id)
-            _keep_an_owner(session, row)
+            keep_an_owner(session, row)
             session.delete(row)
 
         await self._db.write(write)
@@ -95,7 +95,8 @@ def _member(session: Session, principal: Principal, user_id: int) -> tuple[Membe
     return row, user
 
 
-def _keep_an_owner(session: Session, row: Membership) -> None:
+def keep_an_owner(session: Session, row: Membership) -> None:
+    """`Conflict` when this is the only owner of its tenant."""
     if row.role != Role.OWNER:
         return
     count = select(func.count()).select_from(Membership)

@@ -20,6 +20,7 @@ from cloud.identity.invitations import Invitations
 from cloud.identity.mail import Mailer
 from cloud.identity.members import Members
 from cloud.identity.payloads import AccessToken, Me, PasswordChange, SessionList, SessionView, TokenForm, Ways
+from cloud.identity.personal import Personal, PersonalData
 from cloud.identity.policy import Action, Principal
 from cloud.identity.resets import Resets
 from cloud.identity.second_factor import SecondFactor
@@ -46,6 +47,7 @@ class People(NamedTuple):
     keys: ApiKeys
     mailer: Mailer | None
     is_demo: bool
+    personal: Personal
     is_secure: bool
     url: Callable[[], str]
 
@@ -126,6 +128,12 @@ async def get_me(people: NamedDependency[People], scope: Scope) -> Me:
     )
 
 
+@get("/me/data", action=Action.SELF, looks_at="personal_data", responses=PROBLEMS, tags=["people"])
+async def get_my_data(people: NamedDependency[People], scope: Scope) -> Response[PersonalData]:
+    """Everything that is kept about the caller, in every company; what they did stands in the companies' audit logs."""
+    return Response(await people.personal.of(principal_of(scope).number), headers=_NO_STORE)
+
+
 @put("/me/password", action=Action.SELF, status_code=204, responses=PROBLEMS, tags=["people"])
 async def change_password(people: NamedDependency[People], scope: Scope, data: JSONBody[PasswordChange]) -> None:
     """Change the caller's password; every other session of theirs ends."""
@@ -196,6 +204,7 @@ ROUTES = [
     refresh,
     log_out,
     get_me,
+    get_my_data,
     change_password,
     list_sessions,
     end_session,

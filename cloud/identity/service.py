@@ -15,6 +15,7 @@ from cloud.identity.invitations import Invitations
 from cloud.identity.mail import Mailer
 from cloud.identity.members import Members
 from cloud.identity.passwords import Passwords
+from cloud.identity.personal import Personal
 from cloud.identity.resets import Resets
 from cloud.identity.routes import People, link
 from cloud.identity.second_factor import SecondFactor
@@ -66,6 +67,7 @@ class Identity:
             resets=Resets(db, accounts, self._mailer, partial(link, url, "reset"), clock, passed_s),
             keys=keys,
             mailer=self._mailer,
+            personal=Personal(db, sessions, tenants, clock),
             is_demo=tenant_id is not None,
             is_secure=demo_tenant is None,
             url=url,

@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 import msgspec
 
+from cloud.identity.personal import PersonalData
 from cloud.identity.policy import Role
 from cloud.identity.routes import People
 from sync_protocol.errors import NotFound
@@ -71,6 +72,18 @@ class Switch(msgspec.Struct, frozen=True):
 
     email: str
     is_disabled: bool
+
+
+class PersonOrder(msgspec.Struct, frozen=True):
+    """A user by the e-mail address."""
+
+    email: str
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """The number that is left of a person."""
+
+    user_id: int
 
 
 class TenantBook(Protocol):
@@ -138,6 +151,17 @@ class PeopleAdmin(NamedTuple):
         """Shut a user out, ending every session, or let them in again."""
         await self.people.accounts.disable(order.email, is_disabled=order.is_disabled)
 
+    async def person(self, order: PersonOrder) -> PersonalData:
+        """What is kept about a user; each of their companies sees that it was asked for. `NotFound`."""
+        found = await self.people.personal.of(await self.people.personal.number_of(order.email))
+        known = self.book.tenants()
+        await self.note([known[one.tenant] for one in found.memberships], "personal_data")
+        return found
+
+    async def erase(self, order: PersonOrder) -> Erased:
+        """Erase a user. `NotFound`, `Conflict` for the only owner of a company."""
+        return Erased(await self.people.personal.erase(order.email))
+
 
 @post("/tenants")
 async def add_tenant(people_admin: NamedDependency[PeopleAdmin], data: JSONBody[TenantOrder]) -> TenantView:
@@ -176,4 +200,16 @@ async def switch_user(people_admin: NamedDependency[PeopleAdmin], data: JSONBody
     return data
 
 
-ROUTES = [add_tenant, list_tenants, switch_tenant, add_user, list_users, switch_user]
+@post("/users/data", status_code=200)
+async def export_person(people_admin: NamedDependency[PeopleAdmin], data: JSONBody[PersonOrder]) -> PersonalData:
+    """What is kept about a user."""
+    return await people_admin.person(data)
+
+
+@post("/users/erase", status_code=200)
+async def erase_person(people_admin: NamedDependency[PeopleAdmin], data: JSONBody[PersonOrder]) -> Erased:
+    """Erase a user."""
+    return await people_admin.erase(data)
+
+
+ROUTES = [export_person, erase_person, add_tenant, list_tenants, switch_tenant, add_user, list_users, switch_user]

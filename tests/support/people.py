@@ -11,6 +11,7 @@ from cloud.identity.api_keys import ApiKeys
 from cloud.identity.invitations import Invitations
 from cloud.identity.members import Members
 from cloud.identity.passwords import Passwords
+from cloud.identity.personal import Personal
 from cloud.identity.policy import Principal, Role
 from cloud.identity.second_factor import SecondFactor
 from cloud.identity.sessions import Caller, Sessions
@@ -71,6 +72,7 @@ class Town:
 
         self.invitations = Invitations(self.db, self.accounts, self.sessions, lambda: self.now)
         self.members = Members(self.db, self.sessions)
+        self.personal = Personal(self.db, self.sessions, self.directory, lambda: self.now)
 
     async def principal(self, email: str = "mara@fleet.example", tenant: str | None = None) -> Principal:
         """The principal of a new session."""

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 import sqlite3
 
+import httpx
 import pytest
 
 from edge.enrolment import EnrolmentClient, read_claim
@@ -81,6 +82,38 @@ def test_a_suspended_company_is_shut_out_and_sees_that_it_was(site: Deployment, 
     assert [one["object_kind"] for one in switched if one["object_kind"] == "tenant"] == ["tenant"] * 2
     assert "session" in {one["object_kind"] for one in switched}
     assert site.process.command("tenant", "suspend", "nobody").exit_code != 0
+
+
+def test_a_person_is_given_what_is_kept_and_erased_from_it(site: Deployment, tmp_path: Path) -> None:
+    email = "gone@acme.example"
+    added = site.process.command("user", "add", email, "--tenant", "acme", "--password", typed=f"{PASSWORD}\n" * 2)
+    assert added.exit_code == 0, added.output
+    with httpx.Client(base_url=site.process.url, verify=site.tls(), timeout=20) as http:
+        opened = http.post("/api/v1/auth/token", data={"username": email, "password": PASSWORD}).json()
+        http.headers["Authorization"] = f"Bearer {opened['access_token']}"
+        own = http.get("/api/v1/me/data")
+        path = tmp_path / "person.json"
+        assert site.process.command("user", "export", email, str(path)).exit_code == 0
+        assert json.loads(path.read_text(encoding="utf-8")) == own.json()
+        assert (own.json()["email"], len(own.json()["log_ins"])) == (email, 1)
+        assert site.process.command("user", "erase", email, typed="n\n").exit_code != 0
+        assert http.get("/api/v1/me").status_code == 200
+        erased = site.process.command("user", "erase", email, typed="y\n")
+        assert erased.exit_code == 0, erased.output
+        assert http.get("/api/v1/me").status_code == 401
+        again = http.post("/api/v1/auth/token", data={"username": email, "password": PASSWORD})
+        assert again.status_code == 401
+    assert site.process.command("user", "export", email, str(tmp_path / "other")).exit_code != 0
+    number = str(own.json()["id"])
+    found = entries(site, "acme", tmp_path)
+    looks = [(one["actor_kind"], one["operation"]) for one in found if one["object_kind"] == "personal_data"]
+    assert looks == [("user", "get_my_data"), ("operator", "export_person")]
+    gone = [(one["change"], one["object_kind"]) for one in found if one["operation"] == "erase_person"]
+    assert sorted(gone) == [
+        ("changed", "session"), ("changed", "user"), ("removed", "member"), ("removed", "session"),
+    ]  # fmt: skip
+    assert [one["object_id"] for one in found if one["operation"] == "erase_person"].count(number) == 2
+    assert email not in json.dumps(found)
 
 
 def test_files_are_checked_without_a_service(site: Deployment, tmp_path: Path) -> None:
