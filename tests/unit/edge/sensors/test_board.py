@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from edge.config import DeviceConfig
+from edge.sensors import board
 from edge.sensors.board import BoardConfig, BoardSensor
 from sync_protocol.config import load_config
 from sync_protocol.signals import catalogue
@@ -17,6 +18,13 @@ from tests.support.virtual_loop import VirtualLoop, run_virtual
 
 BOARD = catalogue().by_name["board_c"]
 MINUTE_MS = 60_000
+
+
+@pytest.fixture(autouse=True)
+def fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A logger that an agent of another test in this process has neither cached nor silenced."""
+    structlog.reset_defaults()
+    monkeypatch.setattr(board, "log", structlog.get_logger())
 
 
 @asynccontextmanager
