@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, unquote
 
 import uvicorn
 
+from cloud.identity.policy import TABLE, Role
 from sync_protocol.signals import catalogue
 from tests.support.web_fleet import Fleet, iso
 
@@ -30,12 +31,19 @@ DEMO = {
     "name": "Demo",
     "tenant": "demo",
     "role": "owner",
-    "actions": [],
+    "actions": sorted(TABLE[Role.OWNER]),
     "is_demo": True,
     "has_second_factor": False,
     "session_id": "00" * 16,
 }
-PERSON = {"email": "mara@fleet.example", "name": "Mara Lind", "tenant": "north", "role": "manager", "is_demo": False}
+PERSON = {
+    "email": "mara@fleet.example",
+    "name": "Mara Lind",
+    "tenant": "north",
+    "role": "manager",
+    "actions": sorted(TABLE[Role.MANAGER]),
+    "is_demo": False,
+}
 INVITED = {"tenant": "north", "email": "mara@fleet.example", "role": "manager", "is_known": False}
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
 SESSIONS = [
@@ -155,6 +163,22 @@ def ledger(vehicle: int, now: float, *, is_whole: bool = False) -> dict[str, Any
     }
 
 
+def identity(vehicle: int) -> dict[str, Any]:
+    """Every device has one key, and 9 has been copied."""
+    key = {
+        "public_key": f"U{vehicle:02d}" + "ABCDEF7" * 7,
+        "enrolled": "2026-11-02T08:00:00Z",
+        "issued": "2026-11-20T08:00:00Z",
+        "expires": "2026-12-04T08:00:00Z",
+        "revoked": None,
+        "cloned": "2026-11-23T08:00:00Z" if vehicle == 9 else None,
+        "connections": 2 if vehicle == 9 else 1,
+    }
+    is_cloned = vehicle == 9
+    known = {"device_id": f"mp-{vehicle:04d}", "vehicle_id": vehicle, "is_connected": True, "is_cloned": is_cloned}
+    return {**known, "keys": [key]}
+
+
 class Fixture:
     """The ASGI application. `watches` counts the leases that were asked for, by vehicle."""
 
@@ -212,11 +236,12 @@ class Fixture:
         if found := re.fullmatch(r"/vehicles/(\d+)(?:/(\w+))?", path):
             vehicle = int(found[1])
             return self._vehicle(vehicle, found[2], query) if vehicle in self.fleet.ids else _not_found(path)
-        if found := re.fullmatch(r"/devices/mp-(\d+)(?:/(ledger))?", path):
+        if found := re.fullmatch(r"/devices/mp-(\d+)(?:/(ledger|identity))?", path):
             vehicle = int(found[1])
             if vehicle not in self.fleet.ids:
                 return _not_found(path)
-            return 200, self._ledger(vehicle) if found[2] else self._device(vehicle)
+            devices = {"ledger": self._ledger, "identity": identity, None: self._device}
+            return 200, devices[found[2]](vehicle)
         lists: dict[str, Callable[[], Any]] = {
             "/vehicles": lambda: {"items": [self.fleet.summary(v) for v in self.fleet.ids], "next_cursor": None},
             "/devices": lambda: {"items": [self._device(v) for v in self.fleet.ids]},

@@ -10,6 +10,7 @@ import './ui/tokens.css';
 import './ui/base.css';
 import './ui/controls.css';
 import './ui/parts.css';
+import './ui/forms.css';
 
 const element = document.getElementById('root');
 if (element === null) throw new Error('index.html has no #root');

@@ -1,22 +1,14 @@
 """Every page for everyone: axe's A to AAA rules in light and dark, no sideways scroll at 360 px, targets of 44 px."""
 
-from pathlib import Path
 import re
-from typing import Any, Literal
+from typing import Literal
 
 from playwright.sync_api import Browser, Page, expect
 import pytest
 
+from tests.support.accessible import AXE, SMALL_TARGETS, violations
 from tests.support.web_server import WebServer
 
-AXE = Path(__file__).parents[3] / "cloud" / "web" / "node_modules" / "axe-core" / "axe.min.js"
-TAGS = ["wcag2a", "wcag2aa", "wcag2aaa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
-RUN = """(tags) => axe.run(document, {
-  runOnly: { type: 'tag', values: tags },
-  rules: { 'color-contrast-enhanced': { enabled: true }, 'target-size': { enabled: true },
-           'identical-links-same-purpose': { enabled: true }, 'meta-refresh-no-exceptions': { enabled: true } },
-  resultTypes: ['violations'],
-})"""
 PAGES = {
     "fleet": ("/?v=3", "Van 03"),
     "vehicle": ("/vehicles/3", "P0301"),
@@ -26,13 +18,6 @@ PAGES = {
     "check": ("/check", "milepost sync"),
     "not found": ("/nowhere", "not here"),
 }
-SMALL_TARGETS = """() => [...document.querySelectorAll('a, button, input, summary, [role=radio]')]
-  .filter((e) => e.checkVisibility())
-  .filter((e) => !e.closest('p, .maplibregl-ctrl-attrib, .visually-hidden, [aria-hidden=true]'))
-  .filter((e) => !e.matches('.skip, [data-rac] input, input[type=radio]'))
-  .map((e) => [e.getBoundingClientRect(), e.outerHTML.slice(0, 120)])
-  .filter(([box]) => box.width > 0 && (box.width < 43.5 || box.height < 43.5))
-  .map(([box, html]) => `${Math.round(box.width)}x${Math.round(box.height)} ${html}`)"""
 
 
 def open_page(page: Page, server: WebServer, name: str) -> None:
@@ -54,14 +39,7 @@ def test_axe_finds_nothing(chromium: Browser, server: WebServer, name: str, sche
     try:
         page = context.new_page()
         open_page(page, server, name)
-        page.add_script_tag(content=AXE.read_text(encoding="utf-8"))
-        result: dict[str, Any] = page.evaluate(RUN, TAGS)
-        found = [
-            (violation["id"], node["html"][:160], node["failureSummary"][:300])
-            for violation in result["violations"]
-            for node in violation["nodes"][:4]
-        ]
-        assert found == []
+        assert violations(page) == []
     finally:
         context.close()
 
@@ -88,7 +66,7 @@ def test_the_skip_link_leads_to_the_content(page: Page, server: WebServer) -> No
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page.get_by_role("link", name="Let devices in")).to_be_focused()
 
 
 def test_no_motion_for_those_who_asked_for_none(page: Page, server: WebServer) -> None:

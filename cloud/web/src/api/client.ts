@@ -42,23 +42,25 @@ async function problemOf(response: Response): Promise<ApiError> {
   }
 }
 
-type Method = 'GET' | 'POST' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
-async function request(
-  method: Method,
-  path: string,
-  query: Query,
-  signal?: AbortSignal,
-  isAgain = false,
-): Promise<Response> {
-  const limit = AbortSignal.timeout(TIMEOUT_MS);
+type Call = { query?: Query; body?: unknown; signal?: AbortSignal | undefined; timeoutMs?: number };
+
+async function request(method: Method, path: string, call: Call = {}, isAgain = false): Promise<Response> {
+  const { query, body, signal, timeoutMs = TIMEOUT_MS } = call;
+  const limit = AbortSignal.timeout(timeoutMs);
   let response: Response;
   let token: string | null;
   try {
     token = await accessToken();
     response = await fetch(apiUrl(path, query), {
       method,
-      headers: { accept: 'application/json', ...(token !== null && { authorization: `Bearer ${token}` }) },
+      headers: {
+        accept: 'application/json',
+        ...(token !== null && { authorization: `Bearer ${token}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
       signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
     });
   } catch (error) {
@@ -67,20 +69,31 @@ async function request(
   }
   if (response.status === 401 && token !== null && !isAgain) {
     forget(token);
-    return request(method, path, query, signal, true);
+    return request(method, path, call, true);
   }
   if (!response.ok) throw await problemOf(response);
   return response;
 }
 
 export async function get<T>(path: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
-  return (await (await request('GET', path, query, signal)).json()) as T;
+  return (await (await request('GET', path, { query, signal })).json()) as T;
+}
+
+/** Change something, and take the answer where there is one. */
+export async function send<T = void>(method: Exclude<Method, 'GET'>, path: string, body?: unknown): Promise<T> {
+  const response = await request(method, path, { body });
+  return (response.status === 204 ? undefined : await response.json()) as T;
 }
 
 export async function post(path: string): Promise<void> {
-  await request('POST', path, {});
+  await request('POST', path);
 }
 
 export async function remove(path: string): Promise<void> {
-  await request('DELETE', path, {});
+  await request('DELETE', path);
+}
+
+/** A file of the API: the token travels in a header, which a plain link does not send. */
+export async function download(path: string): Promise<Blob> {
+  return (await request('GET', path, { timeoutMs: 600_000 })).blob();
 }

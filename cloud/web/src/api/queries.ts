@@ -1,6 +1,5 @@
 import { infiniteQueryOptions, keepPreviousData, QueryClient, queryOptions } from '@tanstack/react-query';
 import { ApiError, get } from './client';
-import { waysIn } from './session';
 import type * as T from './types';
 
 /** An answer that will not change by asking again is not asked again. */
@@ -131,23 +130,6 @@ export const ledgerQuery = (id: string) =>
     queryFn: ({ signal }) => get<T.Ledger>(`/devices/${encodeURIComponent(id)}/ledger`, {}, signal),
     refetchInterval: 5_000,
   });
-
-export const waysQuery = queryOptions({
-  queryKey: ['ways'],
-  queryFn: waysIn,
-  staleTime: Number.POSITIVE_INFINITY,
-});
-
-export const meQuery = queryOptions({
-  queryKey: ['me'],
-  queryFn: ({ signal }) => get<T.Me>('/me', {}, signal),
-  staleTime: 300_000,
-});
-
-export const sessionsQuery = queryOptions({
-  queryKey: ['me', 'sessions'],
-  queryFn: ({ signal }) => get<{ items: T.PersonSession[] }>('/auth/sessions', {}, signal),
-});
 
 export const signalsQuery = queryOptions({
   queryKey: ['signals'],

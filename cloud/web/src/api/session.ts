@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from 'react';
-import type { AccessToken, Invited, Ways } from './types';
+import type { AccessToken, Invited, Ways } from './people';
 
 /** The access token lives in memory only; the refresh token is a cookie that no script can read. */
 type Held = { token: string; staleAtMs: number };

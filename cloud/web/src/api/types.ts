@@ -169,39 +169,6 @@ export type LiveMessage =
   | { type: 'changes'; at: string; vehicles: LiveVehicle[] }
   | { type: 'ping' };
 
-export type AccessToken = { access_token: string; expires_in: number };
-
-/** How one logs in to this service. */
-export type Ways = { is_demo: boolean; has_mail: boolean };
-
-export type Role = 'owner' | 'manager' | 'dispatcher' | 'technician' | 'driver' | 'auditor';
-
-/** What the link of an invitation leads to. `is_known`: the address has a password here already. */
-export type Invited = { tenant: string; email: string; role: Role; is_known: boolean };
-
-export type Me = {
-  id: number;
-  email: string;
-  name: string;
-  tenant: string;
-  role: Role;
-  actions: string[];
-  is_demo: boolean;
-  has_second_factor: boolean;
-  session_id: string;
-};
-
-export type PersonSession = {
-  id: string;
-  tenant: string;
-  created: string;
-  last_used: string;
-  expires: string;
-  agent: string;
-  address: string;
-  is_current: boolean;
-};
-
 /** RFC 9457 problem details. */
 export type Problem = {
   type: string;

@@ -1,7 +1,7 @@
 import { useQueryClient } from '@tanstack/react-query';
 import { useLocation } from '@tanstack/react-router';
 import { useEffect } from 'react';
-import { waysQuery } from '../api/queries';
+import { waysQuery } from '../api/people';
 import { useSession } from '../api/session';
 import { InvitationPage } from '../pages/entry/InvitationPage';
 import { LogInPage } from '../pages/entry/LogInPage';

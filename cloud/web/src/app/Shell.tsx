@@ -3,6 +3,7 @@ import { Link, Outlet, useLocation, useRouter } from '@tanstack/react-router';
 import { useEffect, useRef } from 'react';
 import { RouterProvider as AriaRouter } from 'react-aria-components';
 import { startLive, useLink } from '../live/store';
+import { ADMIN_PARTS, useMay } from './access';
 import { Brand } from './Brand';
 import { DisplayMenu } from './DisplayMenu';
 import { LinkBanner } from './LinkBanner';
@@ -16,6 +17,22 @@ function LinkLamp() {
   return <span className={`lamp lamp-${phase}`}>{PHASE_WORDS[phase]}</span>;
 }
 
+function Navigation() {
+  const may = useMay();
+  return (
+    <nav aria-label="Main">
+      {may('fleet.read') !== false && (
+        <Link to="/" activeOptions={{ exact: true, includeSearch: false }}>
+          Fleet
+        </Link>
+      )}
+      {may('devices.read') !== false && <Link to="/devices">Devices</Link>}
+      <Link to="/signals">Signals</Link>
+      {ADMIN_PARTS.some(({ action }) => may(action)) && <Link to="/admin">Admin</Link>}
+    </nav>
+  );
+}
+
 /** What stands around every page: skip link, brand, navigation, the state of the live link. */
 export function Shell() {
   const router = useRouter();
@@ -23,8 +40,10 @@ export function Shell() {
   const { pathname } = useLocation();
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
+  // Somebody who may not see the fleet would only be refused, again and again.
+  const isLive = useMay()('fleet.read') !== false;
 
-  useEffect(() => startLive(() => void client.invalidateQueries()), [client]);
+  useEffect(() => (isLive ? startLive(() => void client.invalidateQueries()) : undefined), [client, isLive]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new page is what must move the focus to its start
   useEffect(() => {
@@ -45,20 +64,14 @@ export function Shell() {
         <Link to="/" className="brand" aria-label="Milepost, fleet">
           <Brand />
         </Link>
-        <nav aria-label="Main">
-          <Link to="/" activeOptions={{ exact: true, includeSearch: false }}>
-            Fleet
-          </Link>
-          <Link to="/devices">Devices</Link>
-          <Link to="/signals">Signals</Link>
-        </nav>
+        <Navigation />
         <div className="top-end">
-          <LinkLamp />
+          {isLive && <LinkLamp />}
           <DisplayMenu />
           <UserMenu />
         </div>
       </header>
-      <LinkBanner />
+      {isLive && <LinkBanner />}
       <main id="main" tabIndex={-1} ref={main}>
         <Outlet />
       </main>

@@ -5,9 +5,10 @@ import {
   type ErrorComponentProps,
   lazyRouteComponent,
 } from '@tanstack/react-router';
+import type { AuditSearch } from '../api/people';
 import { RANGE_NAMES, type RangeName, type RangeSearch } from '../charts/range';
 import { STATUSES } from '../lib/status';
-import { FleetPage } from '../pages/fleet/FleetPage';
+import { HomePage } from '../pages/fleet/HomePage';
 import type { FleetSearch } from '../pages/fleet/rows';
 import { NotFoundPage } from '../pages/NotFoundPage';
 import { ErrorNotice } from '../ui/ErrorNotice';
@@ -22,7 +23,7 @@ const isWhole = (value: unknown): value is number => Number.isSafeInteger(value)
 const fleet = createRoute({
   getParentRoute: () => root,
   path: '/',
-  component: FleetPage,
+  component: HomePage,
   validateSearch: ({ q, status, v }: Record<string, unknown>): FleetSearch => ({
     ...((isText(q) || typeof q === 'number') && { q: String(q) }),
     ...(STATUSES.includes(status as never) && { status: status as NonNullable<FleetSearch['status']> }),
@@ -71,6 +72,49 @@ const signals = createRoute({
   component: lazyRouteComponent(() => import('../pages/signals/SignalsPage'), 'SignalsPage'),
 });
 
+const account = createRoute({
+  getParentRoute: () => root,
+  path: '/account',
+  component: lazyRouteComponent(() => import('../pages/account/AccountPage'), 'AccountPage'),
+});
+
+const admin = createRoute({
+  getParentRoute: () => root,
+  path: '/admin',
+  component: lazyRouteComponent(() => import('../pages/admin/AdminPage'), 'AdminPage'),
+});
+
+const people = createRoute({
+  getParentRoute: () => admin,
+  path: '/people',
+  component: lazyRouteComponent(() => import('../pages/admin/PeoplePage'), 'PeoplePage'),
+});
+
+const claims = createRoute({
+  getParentRoute: () => admin,
+  path: '/claims',
+  component: lazyRouteComponent(() => import('../pages/admin/ClaimsPage'), 'ClaimsPage'),
+  validateSearch: ({ vehicle }: Record<string, unknown>): { vehicle?: number } => (isWhole(vehicle) ? { vehicle } : {}),
+});
+
+const keys = createRoute({
+  getParentRoute: () => admin,
+  path: '/keys',
+  component: lazyRouteComponent(() => import('../pages/admin/KeysPage'), 'KeysPage'),
+});
+
+const audit = createRoute({
+  getParentRoute: () => admin,
+  path: '/audit',
+  component: lazyRouteComponent(() => import('../pages/admin/AuditPage'), 'AuditPage'),
+  validateSearch: (search: Record<string, unknown>): AuditSearch =>
+    Object.fromEntries(
+      ['actor', 'operation', 'object', 'from', 'to']
+        .filter((key) => isText(search[key]))
+        .map((key) => [key, search[key]]),
+    ),
+});
+
 function Broken({ error, reset }: ErrorComponentProps) {
   return (
     <div className="page">
@@ -84,9 +128,22 @@ function Broken({ error, reset }: ErrorComponentProps) {
   );
 }
 
+const adminTree = admin.addChildren([people, claims, keys, audit]);
+
 export const makeRouter = () =>
   createRouter({
-    routeTree: root.addChildren([fleet, invitation, reset, vehicle, devices, ledger, check, signals]),
+    routeTree: root.addChildren([
+      fleet,
+      invitation,
+      reset,
+      vehicle,
+      devices,
+      ledger,
+      check,
+      signals,
+      account,
+      adminTree,
+    ]),
     defaultPreload: 'intent',
     defaultErrorComponent: Broken,
     defaultPendingComponent: () => (

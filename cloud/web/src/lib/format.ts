@@ -12,6 +12,7 @@ const dateTime = new Intl.DateTimeFormat(LOCALE, {
   second: '2-digit',
 });
 const clock = new Intl.DateTimeFormat(LOCALE, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const day = new Intl.DateTimeFormat(LOCALE, { day: 'numeric', month: 'short', year: 'numeric' });
 const minute = new Intl.DateTimeFormat(LOCALE, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
 
 export const formatCount = (count: number): string => whole.format(count);
@@ -19,6 +20,9 @@ export const formatCount = (count: number): string => whole.format(count);
 export const formatDateTime = (ms: number): string => dateTime.format(ms);
 
 export const formatClock = (ms: number): string => clock.format(ms);
+
+/** A day, for what lasts: "3 Dec 2026". */
+export const formatDay = (ms: number): string => day.format(ms);
 
 export const formatMinute = (ms: number): string => minute.format(ms);
 

@@ -1,5 +1,5 @@
 import { useNow } from '../lib/clock';
-import { formatAge, formatDateTime, formatShortDuration } from '../lib/format';
+import { formatAge, formatDateTime, formatDay, formatShortDuration } from '../lib/format';
 
 /** How old something is, ticking; the exact time on hover and for machines. */
 export function Age({ ms, none = 'never' }: { ms: number | null; none?: string }) {
@@ -20,6 +20,16 @@ export function ShortAge({ ms }: { ms: number | null }) {
     <time className="age" dateTime={new Date(ms).toISOString()} title={formatDateTime(ms)}>
       {formatShortDuration((now - ms) / 1000)}
       <span className="ago"> ago</span>
+    </time>
+  );
+}
+
+/** A day, for what lasts; the exact time on hover and for machines. */
+export function Day({ iso }: { iso: string }) {
+  const ms = Date.parse(iso);
+  return (
+    <time className="tabular" dateTime={iso} title={formatDateTime(ms)}>
+      {formatDay(ms)}
     </time>
   );
 }

@@ -3,6 +3,7 @@ import { Link } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
 import { devicesQuery } from '../../api/queries';
 import type { DeviceSummary } from '../../api/types';
+import { useMay } from '../../app/access';
 import { useTitle } from '../../app/title';
 import { formatCount } from '../../lib/format';
 import { Age, toMs } from '../../ui/Age';
@@ -71,6 +72,7 @@ function Row({ device }: { device: DeviceSummary }) {
 export function DevicesPage() {
   useTitle('Devices');
   const devices = useQuery(devicesQuery);
+  const mayManage = useMay()('devices.manage') === true;
   const [query, setQuery] = useState('');
   const [sort, setSort] = useState<Sort<Key>>({ key: 'id', isDown: false });
   const shown = useMemo(() => {
@@ -88,7 +90,14 @@ export function DevicesPage() {
           <h1>Devices</h1>
           <p className="muted">The boxes in the vehicles, and what became of every frame they made.</p>
         </div>
-        <SearchBox label="Search devices" placeholder="Device or vehicle" value={query} onChange={setQuery} />
+        <div className="head-tools">
+          {mayManage && (
+            <Link to="/admin/claims" className="button">
+              Let devices in
+            </Link>
+          )}
+          <SearchBox label="Search devices" placeholder="Device or vehicle" value={query} onChange={setQuery} />
+        </div>
       </header>
       {devices.isError && (
         <ErrorNotice

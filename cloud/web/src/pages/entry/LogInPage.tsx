@@ -1,7 +1,7 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Button } from 'react-aria-components';
-import { waysQuery } from '../../api/queries';
+import { waysQuery } from '../../api/people';
 import { CODE_NEEDED, LogInError, logIn } from '../../api/session';
 import { useTitle } from '../../app/title';
 import { CodeField, EntryFrame, Refusal } from './EntryFrame';

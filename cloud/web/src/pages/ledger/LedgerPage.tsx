@@ -10,6 +10,7 @@ import { ErrorNotice } from '../../ui/ErrorNotice';
 import { Panel } from '../../ui/Panel';
 import { Skeleton } from '../../ui/Skeleton';
 import { NotFoundPage } from '../NotFoundPage';
+import { IdentityPanel } from './IdentityPanel';
 import { SeqStrip } from './SeqStrip';
 import { Silences } from './Silences';
 import type { FrameKind } from './strip';
@@ -140,6 +141,7 @@ export function LedgerPage() {
           <Silences silences={data.silences} />
         </>
       )}
+      <IdentityPanel id={id} />
     </div>
   );
 }
