@@ -61,7 +61,7 @@ def _watch(url: str, page: Page, name: str, vin: str) -> None:
     row = page.get_by_role("row").filter(has_text=name)
     expect(row).to_be_visible(timeout=60_000)
     row.get_by_role("link").first.click()
-    expect(page.get_by_text(vin)).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(f"VIN {vin}", exact=True)).to_be_visible(timeout=60_000)
     expect(page.get_by_text("Engine speed").first).to_be_visible()
     expect(page.get_by_text(re.compile(r"[\d,]+ ?rpm")).first).to_be_visible(timeout=30_000)
     expect(page.get_by_text("P0420", exact=True).first).to_be_visible(timeout=120_000)
