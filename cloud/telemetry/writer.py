@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from cloud.facts import AnchorRow, Batch, Committed, LiveUpdate, QuarantineRow, Registry, TimeSource, UnplacedBoot
 from cloud.latest import LatestTable, unpacked
-from cloud.telemetry.insert import insert_projected, insert_table
+from cloud.telemetry.insert import insert_projected, insert_table, make_room
 from cloud.telemetry.placing import unplaced
 from cloud.telemetry.project import Projected, project, rows_table
 from cloud.telemetry.reproject import Retime, retime
@@ -287,6 +287,7 @@ def load_latest(cursor: Cursor) -> LiveUpdate:
 
 
 def _execute(cursor: Cursor, prepared: _Prepared, vehicle_at: Callable[[int, int], int | None]) -> Committed:
+    make_room(cursor, prepared.projected)
     retimed = {retime(cursor, item, vehicle_at) for item in prepared.retimes}
     for device_id, (stream_no, seq) in prepared.batch.late.items():
         cursor.execute("INSERT INTO rewinds (device_id, stream_no, seq) VALUES (?, ?, ?)", [device_id, stream_no, seq])

@@ -10,9 +10,10 @@ import pytest
 
 from cloud.telemetry.reproject import reproject
 from cloud.telemetry.timeline import EVERYTHING, FOREVER_MS, Span, Timeline
-from sync_protocol.messages import Hello, StreamState, TimeAnchor, encode_hello
+from sync_protocol.codec import encode
+from sync_protocol.messages import Hello, Meta, StreamState, TimeAnchor, encode_hello
 from tests.support.fleet import LocalPlane
-from tests.support.frames import EPOCH_MS, Drive
+from tests.support.frames import EPOCH_MS, Drive, group
 
 TEL = "SELECT * FROM tel ORDER BY stream_no, boot, seq, ts"
 
@@ -114,6 +115,22 @@ def test_a_better_anchor_moves_rows_that_stand(plane: LocalPlane) -> None:
     assert plane.rows("SELECT epoch_ms(min(ts)), count(*) FROM tel") == [(drive.utc_ms(drive.first_ms(1)), 55)]
     days = plane.rows("SELECT DISTINCT bucket::DATE FROM dirty ORDER BY 1")
     assert len(days) == 2  # the minutes the rows left and the minutes they came to
+    plane.verify()
+
+
+def test_a_new_signal_comes_with_the_anchor_that_moves_older_rows(plane: LocalPlane) -> None:
+    """DuckDB commits no column that is added after a DELETE, and moving rows deletes them."""
+    stream_id = bytes(range(16))
+
+    def frame(seq: int, values: dict[str, list[float | None]], anchor: TimeAnchor) -> bytes:
+        return encode(stream_id, seq, 1, [group(values, [seq * 1000])], Meta((), (anchor,)))
+
+    plane.feed([frame(1, {"speed_kmh": [10]}, TimeAnchor(1000, 1_790_000_000_000, "rtc", 10_000))])
+    plane.feed([frame(2, {"speed_kmh": [11], "engine_rpm": [800]}, TimeAnchor(2000, 1_790_000_101_000, "gps", 20))])
+    assert plane.rows("SELECT epoch_ms(ts), speed_kmh, engine_rpm FROM tel ORDER BY ts") == [
+        (1_790_000_100_000, 10, None),
+        (1_790_000_101_000, 11, 800),
+    ]
     plane.verify()
 
 
