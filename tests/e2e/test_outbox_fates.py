@@ -1,7 +1,7 @@
 """What can happen to an outbox: wiped, put back from an older copy, cloned. Every sample arrives, and once."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 import shutil
 import sqlite3
@@ -20,6 +20,7 @@ from tests.torture.compare import Sample, committed, samples_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 FRAMES = 6
+AgentIn = Callable[[Path, SimulatedVehicle, CloudProcess], Agent]
 
 
 @pytest.fixture
@@ -37,9 +38,18 @@ def vehicles(tmp_path: Path) -> Iterator[list[SimulatedVehicle]]:
         yield found
 
 
-def agent_in(home: Path, vehicle: SimulatedVehicle, cloud: CloudProcess) -> Agent:
-    """The device `van-1`, whichever vehicle it is in."""
-    return Agent(home, "van-1", vehicle.device_toml, cloud.nats_url, frame_period_s=1.0)
+@pytest.fixture
+def agent_in() -> Iterator[AgentIn]:
+    """Makes the device `van-1`, whichever vehicle it is in; whatever becomes of the test, none is left running."""
+    made: list[Agent] = []
+
+    def make(home: Path, vehicle: SimulatedVehicle, cloud: CloudProcess) -> Agent:
+        made.append(Agent(home, "van-1", vehicle.device_toml, cloud.nats_url, frame_period_s=1.0))
+        return made[-1]
+
+    yield make
+    for agent in made:
+        agent.kill()
 
 
 def run_until(agent: Agent, frames: int) -> None:
@@ -106,7 +116,9 @@ def assert_all_stored_once(cloud: CloudProcess, outboxes: list[Path]) -> None:
     assert found - wanted == Counter(), "stored twice, or from nowhere"
 
 
-def test_a_wiped_outbox(tmp_path: Path, cloud: CloudProcess, vehicles: list[SimulatedVehicle]) -> None:
+def test_a_wiped_outbox(
+    tmp_path: Path, cloud: CloudProcess, vehicles: list[SimulatedVehicle], agent_in: AgentIn
+) -> None:
     agent = agent_in(tmp_path / "box", vehicles[0], cloud)
     agent.start()
     run_until(agent, FRAMES)
@@ -122,7 +134,9 @@ def test_a_wiped_outbox(tmp_path: Path, cloud: CloudProcess, vehicles: list[Simu
     assert_all_stored_once(cloud, [before, agent.outbox])
 
 
-def test_an_older_copy_put_back(tmp_path: Path, cloud: CloudProcess, vehicles: list[SimulatedVehicle]) -> None:
+def test_an_older_copy_put_back(
+    tmp_path: Path, cloud: CloudProcess, vehicles: list[SimulatedVehicle], agent_in: AgentIn
+) -> None:
     agent = agent_in(tmp_path / "box", vehicles[0], cloud)
     agent.start()
     run_until(agent, FRAMES)
@@ -142,7 +156,9 @@ def test_an_older_copy_put_back(tmp_path: Path, cloud: CloudProcess, vehicles: l
     assert_all_stored_once(cloud, [newer, agent.outbox])
 
 
-def test_two_agents_with_one_identity(tmp_path: Path, cloud: CloudProcess, vehicles: list[SimulatedVehicle]) -> None:
+def test_two_agents_with_one_identity(
+    tmp_path: Path, cloud: CloudProcess, vehicles: list[SimulatedVehicle], agent_in: AgentIn
+) -> None:
     first = agent_in(tmp_path / "box", vehicles[0], cloud)
     first.start()
     run_until(first, FRAMES)
