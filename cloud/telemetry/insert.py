@@ -3,9 +3,7 @@
 import pyarrow as pa
 
 from cloud.telemetry.project import Projected
-from cloud.telemetry.schema import add_columns
 from cloud.telemetry.store import Cursor
-from sync_protocol.signals import catalogue
 
 
 def insert_table(cursor: Cursor, name: str, table: pa.Table) -> None:
@@ -18,18 +16,8 @@ def insert_table(cursor: Cursor, name: str, table: pa.Table) -> None:
     cursor.unregister("incoming")
 
 
-def make_room(cursor: Cursor, projected: Projected) -> None:
-    """Give signals that occur for the first time their columns.
-
-    DuckDB refuses to commit a column that is added after rows of its table were deleted in the same transaction:
-    whoever deletes makes room first.
-    """
-    add_columns(cursor, [s for name in projected.tel.column_names if (s := catalogue().by_name.get(name)) is not None])
-
-
 def insert_projected(cursor: Cursor, projected: Projected) -> None:
-    """Append projected rows and mark the minutes they fall in."""
-    make_room(cursor, projected)
+    """Append projected rows, whose signals have their columns, and mark the minutes they fall in."""
     insert_table(cursor, "tel_base", projected.tel)
     insert_table(cursor, "tel_marks", projected.marks)
     insert_table(cursor, "events", projected.events)

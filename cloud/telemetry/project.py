@@ -114,6 +114,12 @@ def project(
     return Projected(tel, marks, events, touched), waiting
 
 
+def occurring(samples: Samples) -> list[Signal]:
+    """The signals that have samples, also in frames that wait for an anchor."""
+    counts = np.bincount(samples.cell_signal) if len(samples.cell_signal) else np.empty(0, np.int64)
+    return [catalogue().by_id[signal_id] for signal_id in np.flatnonzero(counts).tolist()]
+
+
 def _rows_of(samples: Samples, frame: int) -> slice:
     first, last = np.searchsorted(samples.row_frame, (frame, frame + 1))
     return slice(int(first), int(last))

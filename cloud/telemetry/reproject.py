@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cloud.facts import DeviceRef, FrameRow, Samples
-from cloud.telemetry.insert import insert_projected, make_room
-from cloud.telemetry.project import Projected, TimelineOf, VehicleAt, project
+from cloud.telemetry.insert import insert_projected
+from cloud.telemetry.project import TimelineOf, VehicleAt, occurring, project
+from cloud.telemetry.schema import add_columns
 from cloud.telemetry.store import Cursor
 from cloud.telemetry.timeline import Span, Timeline
 from sync_protocol.codec import decode_chunk
@@ -42,9 +43,6 @@ def retime(cursor: Cursor, item: Retime, vehicle_at: VehicleAt) -> int | None:
         "INSERT INTO rewinds (device_id, stream_no, seq) VALUES (?, ?, ?)", [device_id, stream_no, int(found.min())]
     )
     _mark_dirty(cursor, stream_no, boot, found)
-    again = list(projections(cursor, where, arguments, lambda _stream, _boot: item.timeline, vehicle_at))
-    for _, projected in again:
-        make_room(cursor, projected)
     for table in ("tel_base", "tel_marks", "events"):
         cursor.register("moved", {"seq": found})
         cursor.execute(
@@ -52,8 +50,7 @@ def retime(cursor: Cursor, item: Retime, vehicle_at: VehicleAt) -> int | None:
             [stream_no, boot],
         )
         cursor.unregister("moved")
-    for _, projected in again:
-        insert_projected(cursor, projected)
+    project_stored(cursor, where, arguments, lambda _stream, _boot: item.timeline, vehicle_at)
     return device_id
 
 
@@ -67,13 +64,17 @@ def _mark_dirty(cursor: Cursor, stream_no: int, boot: int, seqs: "np.ndarray[tup
     cursor.unregister("moved")
 
 
-def projections(
+def project_stored(
     cursor: Cursor, where: str, arguments: list[object], timeline_of: TimelineOf, vehicle_at: VehicleAt
-) -> Iterator[tuple[int, Projected]]:
-    """Project the stored frames that `where` selects, chunk by chunk: how many frames, and their rows."""
+) -> int:
+    """Project the stored frames that `where` selects and append their rows. Returns how many frames."""
+    count = 0
     for rows in stored_frames(cursor, where, arguments):
         frames, samples = decode_rows(rows)
-        yield len(frames), project(frames, samples, timeline_of, vehicle_at)[0]
+        projected, _ = project(frames, samples, timeline_of, vehicle_at)
+        insert_projected(cursor, projected)
+        count += len(frames)
+    return count
 
 
 StoredRow = tuple[int, int, int, int, int, bytes]
@@ -113,14 +114,11 @@ def reproject(
     cursor: Cursor, timeline_of: TimelineOf, vehicle_at: VehicleAt, on_progress: Callable[[int], None] | None = None
 ) -> int:
     """Empty the projection and make all of it again from `frames`. Returns the number of frames."""
-    for _, projected in projections(cursor, "true", [], timeline_of, vehicle_at):
-        make_room(cursor, projected)
+    for rows in stored_frames(cursor, "true", []):
+        add_columns(cursor, occurring(decode_rows(rows)[1]))
     for table in ("tel_base", "tel_marks", "events", "tel_1m_base", "tel_1h_base", "dirty"):
         cursor.execute(f"DELETE FROM {table}")  # noqa: S608  # names of the schema; values are bound
-    count = 0
-    for frames, projected in projections(cursor, "true", [], timeline_of, vehicle_at):
-        insert_projected(cursor, projected)
-        count += frames
+    count = project_stored(cursor, "true", [], timeline_of, vehicle_at)
     if on_progress is not None:
         on_progress(count)
     return count

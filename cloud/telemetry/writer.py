@@ -13,10 +13,11 @@ import pyarrow as pa
 
 from cloud.facts import AnchorRow, Batch, Committed, LiveUpdate, QuarantineRow, Registry, TimeSource, UnplacedBoot
 from cloud.latest import LatestTable, unpacked
-from cloud.telemetry.insert import insert_projected, insert_table, make_room
+from cloud.telemetry.insert import insert_projected, insert_table
 from cloud.telemetry.placing import unplaced
-from cloud.telemetry.project import Projected, project, rows_table
+from cloud.telemetry.project import Projected, occurring, project, rows_table
 from cloud.telemetry.reproject import Retime, retime
+from cloud.telemetry.schema import add_columns
 from cloud.telemetry.store import Cursor, TelemetryStore
 from cloud.telemetry.timeline import FOREVER_MS, Span, Timeline
 
@@ -287,7 +288,9 @@ def load_latest(cursor: Cursor) -> LiveUpdate:
 
 
 def _execute(cursor: Cursor, prepared: _Prepared, vehicle_at: Callable[[int, int], int | None]) -> Committed:
-    make_room(cursor, prepared.projected)
+    # A column for each signal of the frames, also of those that wait for an anchor, and before anything else: DuckDB
+    # commits none that is added after rows of its table were deleted in the same transaction.
+    add_columns(cursor, occurring(prepared.batch.samples))
     retimed = {retime(cursor, item, vehicle_at) for item in prepared.retimes}
     for device_id, (stream_no, seq) in prepared.batch.late.items():
         cursor.execute("INSERT INTO rewinds (device_id, stream_no, seq) VALUES (?, ?, ?)", [device_id, stream_no, seq])

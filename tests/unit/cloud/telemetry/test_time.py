@@ -134,6 +134,26 @@ def test_a_new_signal_comes_with_the_anchor_that_moves_older_rows(plane: LocalPl
     plane.verify()
 
 
+def test_a_boot_with_a_signal_of_its_own_is_placed_beside_one_that_moves(plane: LocalPlane) -> None:
+    """Nothing of a waiting boot has been projected when the rows of another are deleted in the same transaction."""
+    stream_id = bytes(range(16))
+
+    def frame(seq: int, boot: int, name: str, anchors: tuple[TimeAnchor, ...]) -> bytes:
+        return encode(stream_id, seq, boot, [group({name: [10]}, [seq * 1000])], Meta((), anchors))
+
+    plane.feed([frame(1, 1, "speed_kmh", (TimeAnchor(1000, 1_790_000_000_000, "rtc", 10_000),))])
+    plane.feed([frame(2, 2, "coolant_c", ())])
+    better, first = (TimeAnchor(1500, 1_790_000_100_500 + hour * 3_600_000, "gps", 20) for hour in (0, 1))
+    plane.feed([frame(3, 1, "speed_kmh", (better,)), frame(4, 2, "speed_kmh", (first,))])
+    assert plane.rows("SELECT seq, epoch_ms(ts), speed_kmh, coolant_c FROM tel ORDER BY seq") == [
+        (1, 1_790_000_100_000, 10, None),
+        (2, 1_790_003_701_000, None, 10),
+        (3, 1_790_000_102_000, 10, None),
+        (4, 1_790_003_703_000, 10, None),
+    ]
+    plane.verify()
+
+
 @pytest.mark.slow
 def test_rows_are_the_same_whatever_order_anchors_come_in(tmp_path: Path) -> None:
     def anchored(seq: int) -> bytes:
