@@ -1,7 +1,6 @@
 """The route as the kernel has it, and bytes by kind against what a counting proxy saw."""
 
 import asyncio
-from contextlib import suppress
 import os
 from pathlib import Path
 import shutil
@@ -15,6 +14,7 @@ import pytest
 from tests.integration.edge.test_uplink_over_nats import device
 from tests.support.cloud_double import NatsCloud
 from tests.support.nats_peer import NatsPeer
+from tests.support.relay import Relay
 from tests.support.waiting import until
 
 _REPOSITORY = Path(__file__).parents[3]
@@ -50,44 +50,19 @@ def test_a_modem_in_a_network_namespace_is_found_and_metered() -> None:
     assert done.stdout.splitlines() == [*(f"{one} wwan0 True" for one in addresses), "127.0.0.1 lo False"]
 
 
-class CountingProxy:
+class CountingProxy(Relay):
     """Passes everything on and counts it."""
 
-    def __init__(self, target: int) -> None:
-        self._target = target
-        self.up = self.down = 0
-        self._pumps: set[asyncio.Task[None]] = set()
+    up = down = 0
 
-    async def __aenter__(self) -> "CountingProxy":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port: int = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for pump in self._pumps:
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        for source, sink, is_up in ((reader, far_writer, True), (far_reader, writer, False)):
-            task = asyncio.create_task(self._pump(source, sink, is_up=is_up))
-            self._pumps.add(task)
-            task.add_done_callback(self._pumps.discard)
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_up: bool) -> None:
-        try:
-            with suppress(ConnectionError):
-                while data := await reader.read(65_536):
-                    if is_up:
-                        self.up += len(data)
-                    else:
-                        self.down += len(data)
-                    writer.write(data)
-                    await writer.drain()
-        finally:
-            writer.transport.abort()
+    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_up: bool) -> None:
+        while data := await reader.read(65_536):
+            if is_up:
+                self.up += len(data)
+            else:
+                self.down += len(data)
+            writer.write(data)
+            await writer.drain()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a socket has cost")
