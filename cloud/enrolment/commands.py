@@ -9,7 +9,8 @@ from sync_protocol import subjects
 from sync_protocol.messages import Command, command_to_sign, decode_down, encode_down
 
 KEY_ID = 1
-Publish = Callable[[str, bytes], Awaitable[None]]
+Publish = Callable[[str, bytes], Awaitable[bool]]
+"""Sends down; False when the broker is away."""
 
 
 class SignedCommands:
@@ -25,10 +26,11 @@ class SignedCommands:
         self._now_ms = now_ms
         self._last_number = 0
 
-    async def publish(self, subject: str, data: bytes) -> None:
-        """Send something down; a command is signed for the device of the subject."""
+    async def publish(self, subject: str, data: bytes) -> bool:
+        """Send something down; a command is signed for the device of the subject. False: the broker is away."""
         message = decode_down(data)
-        await self._publish(subject, encode_down(self.sign(subject, message)) if isinstance(message, Command) else data)
+        signed = encode_down(self.sign(subject, message)) if isinstance(message, Command) else data
+        return await self._publish(subject, signed)
 
     def sign(self, subject: str, command: Command) -> Command:
         """The command as the device of a down subject obeys it."""

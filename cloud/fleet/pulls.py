@@ -28,7 +28,7 @@ _CLOCK_ERROR = timedelta(hours=1)
 _MOST_OPEN = 8
 _MOST_KEPT = 50
 
-Publish = Callable[[str, bytes], Awaitable[None]]
+Publish = Callable[[str, bytes], Awaitable[object]]
 log = structlog.get_logger()
 
 

@@ -94,10 +94,12 @@ class Ingest:
         """What happened so far."""
         return self.pipeline.counters
 
-    async def publish(self, subject: str, data: bytes) -> None:
-        """Send something down to a device; lost when the device does not listen."""
-        if self._client is not None and self._client.is_connected:
-            await self._client.publish(subject, data)
+    async def publish(self, subject: str, data: bytes) -> bool:
+        """Send something down to a device; lost when the device does not listen. False: the broker is away."""
+        if self._client is None or not self._client.is_connected:
+            return False
+        await self._client.publish(subject, data)
+        return True
 
     async def run(self) -> None:
         """Run until cancelled. What is not committed then will be delivered again."""

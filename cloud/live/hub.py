@@ -91,12 +91,12 @@ class LiveClient:
 
 
 class LiveHub:
-    """Holds the state and the clients. `publish(subject, data)` sends a command down to a device."""
+    """Holds the state and the clients. `publish(subject, data)` sends a command down to a device; False: not now."""
 
     def __init__(
         self,
         registry: Registry,
-        publish: Callable[[str, bytes], Awaitable[None]],
+        publish: Callable[[str, bytes], Awaitable[bool]],
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._registry = registry
@@ -189,7 +189,9 @@ class LiveHub:
             now_ms = self.now_ms()
             lease_s = min(LEASE_S, round(until - now))
             command = Command(self.next_number(), "watch", now_ms + lease_s * 1000, {"lease_s": lease_s})
-            await self._publish(subjects.down(device.tenant, device.name), encode_down(command))
+            if not await self._publish(subjects.down(device.tenant, device.name), encode_down(command)):
+                self._leases[vehicle_id] = (until, sent)
+                continue
             log.debug("watch_sent", vehicle_id=vehicle_id, lease_s=lease_s)
 
 

@@ -22,9 +22,12 @@ class Published:
 
     def __init__(self) -> None:
         self.messages: list[tuple[str, bytes]] = []
+        self.is_connected = True
 
-    async def __call__(self, subject: str, data: bytes) -> None:
-        self.messages.append((subject, data))
+    async def __call__(self, subject: str, data: bytes) -> bool:
+        if self.is_connected:
+            self.messages.append((subject, data))
+        return self.is_connected
 
 
 def make_hub(plane: LocalPlane | None = None, now_ms: int = EPOCH_MS + 30_000) -> tuple[LiveHub, Published]:
@@ -130,6 +133,20 @@ def test_watching_asks_the_device_and_renews_no_more_often_than_needed() -> None
         assert subject == "d.demo.van-1"
         assert isinstance(command, Command)
         assert (command.kind, command.args) == ("watch", {"lease_s": 60})
+
+    asyncio.run(scenario())
+
+
+def test_a_lease_that_the_broker_was_away_for_is_sent_when_it_is_back() -> None:
+    async def scenario() -> None:
+        hub, published = make_hub()
+        hub._registry.device("demo", "van-1")
+        published.is_connected = False
+        await hub.watch(1)
+        published.is_connected = True
+        await hub._renew()
+        await hub._renew()
+        assert len(published.messages) == 1
 
     asyncio.run(scenario())
 
