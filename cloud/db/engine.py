@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+import sqlite3
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -93,7 +94,8 @@ class Database:
 
     A function given to `run` or `write` must not await and must not keep the session. `write` commits when the
     function returns and rolls back when it raises. `Invalid`: a value that the database cannot hold, such as a text
-    with a zero byte; `Unavailable`: the connection to a server broke, what was written in this transaction is undone.
+    with a zero byte; `Unavailable`: the connection to a server broke or the disk has no room, and what was written in
+    this transaction is undone.
     """
 
     def __init__(self, url: str | URL) -> None:
@@ -148,6 +150,8 @@ def _translated() -> Iterator[None]:
 
 
 def _is_away(err: DBAPIError) -> bool:
-    """Whether PostgreSQL cannot be reached, is stopping or starting, or has no room. SQLite's errors have no code."""
+    """Whether PostgreSQL cannot be reached, is stopping or starting, or the disk of either has no room or fails."""
+    if isinstance(err.orig, sqlite3.Error):
+        return getattr(err.orig, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
     code = getattr(err.orig, "sqlstate", "")
     return code is None or code.startswith(("08", "53", "57P"))

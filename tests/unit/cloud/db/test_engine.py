@@ -13,7 +13,7 @@ from cloud.config import DatabaseConfig
 from cloud.db.base import Utc
 from cloud.db.engine import Database, relational_url
 from cloud.fleet.tables import Tenant
-from sync_protocol.errors import ConfigError
+from sync_protocol.errors import ConfigError, Unavailable
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -48,6 +48,20 @@ def test_a_failed_write_leaves_nothing(db: Database) -> None:
     with pytest.raises(KeyError):
         db.write_sync(fail)
     assert db.run_sync(count) == 0
+
+
+def test_a_full_disk_is_no_bug_of_ours(tmp_path: Path) -> None:
+    db = Database(f"sqlite:///{tmp_path / 'fleet.db'}")
+
+    def fill(session: Session) -> None:
+        session.execute(text("CREATE TABLE filler (content BLOB)"))
+        session.execute(text("PRAGMA max_page_count = 8"))
+        session.execute(text("INSERT INTO filler VALUES (zeroblob(100000))"))
+
+    with pytest.raises(Unavailable, match="full"):
+        db.write_sync(fill)
+    assert db.run_sync(lambda session: session.scalar(text("SELECT count(*) FROM sqlite_master"))) == 0
+    db.close()
 
 
 def test_writes_from_many_tasks_all_land(db: Database) -> None:
