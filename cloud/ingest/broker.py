@@ -21,13 +21,14 @@ import structlog
 
 from cloud.broker_login import NO_LOGIN, Login, PasswordLogin
 from cloud.config import NatsConfig
-from sync_protocol.errors import ConfigError, Unavailable
+from sync_protocol.errors import ConfigError, Full, Unavailable
 
 log = structlog.get_logger()
 
 _READY_S = 15.0
 _STOP_S = 10.0
 _PR_SET_PDEATHSIG = 1
+_LEAST_ROOM_BYTES = 1024**2
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound to
 
 
@@ -92,7 +93,7 @@ class Broker:
     def start(self) -> None:
         """Start the child and wait until it serves; nothing to do for an external broker.
 
-        `Unavailable` when it does not come up: the text ends with its log.
+        `Unavailable` when it does not come up: the text ends with its log. `Full` without room on its disk.
         """
         if self._config.url is not None:
             scheme = "nats" if self._identity is None else "tls"
@@ -100,6 +101,7 @@ class Broker:
                 raise ConfigError(f"$.nats.url {self._config.url!r}: expected {scheme}://host:port")
             return
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._check_room()
         for stale in self._folder.glob("*.ports"):
             stale.unlink()
         config = self._folder / "nats-server.conf"
@@ -131,12 +133,18 @@ class Broker:
         log.info("broker_stopped", pid=child.pid)
 
     async def supervise(self, on_restart: Callable[[], None] | None = None) -> None:
-        """Restart the child, on the same port, whenever it ends by itself. Runs until cancelled."""
+        """Restart the child, on the same port, whenever it ends by itself. Runs until cancelled.
+
+        `Full` once its disk is: a stream that found no room refuses every message from then on, with nobody told, until
+        its server is started anew.
+        """
         delay_s = 0.1
         while True:
             await asyncio.sleep(delay_s if not self.is_running else 0.1)
             if self._child is None or self.is_running:
                 delay_s = 0.1
+                if self._child is not None:
+                    self._check_room()
                 continue
             log.error("broker_died", returncode=self._child.returncode)
             try:
@@ -148,6 +156,10 @@ class Broker:
                 self.restarts += 1
                 if on_restart is not None:
                     on_restart()
+
+    def _check_room(self) -> None:
+        if shutil.disk_usage(self._folder).free < _LEAST_ROOM_BYTES:
+            raise Full(f"{self._folder}: no space left on the disk; devices keep what is not acknowledged")
 
     @property
     def _log(self) -> Path:

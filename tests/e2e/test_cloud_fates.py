@@ -138,6 +138,28 @@ def test_the_disk_of_the_cloud_is_filled_by_others(
     assert_all_stored_once(cloud, [agent.outbox])
 
 
+@pytest.mark.peer
+def test_the_disk_of_the_broker_alone_is_filled_by_others(
+    tmp_path: Path, small_disk: Path, make_cloud: MakeCloud, make_agent: MakeAgent, vehicles: list[SimulatedVehicle]
+) -> None:
+    """Its stream would go on refusing every frame, with nobody told, when there is room again."""
+    (small_disk / "nats").mkdir()
+    (tmp_path / "cloud").mkdir()
+    (tmp_path / "cloud" / "nats").symlink_to(small_disk / "nats")
+    cloud = make_cloud(tmp_path / "cloud")
+    agent = make_agent("van-1", vehicles[0], cloud)
+    agent.start()
+    run_until(agent, FRAMES)
+    others = fill_up(small_disk)
+    assert cloud.wait(60) == 69, "it ends, and whoever supervises it starts it again"
+    assert "no space left on the disk" in cloud.log()
+    others.unlink()
+    cloud.start()
+    run_until(agent, FRAMES)
+    assert (stop(agent).lost, stop(agent).forked) == (0, 0)
+    assert_all_stored_once(cloud, [agent.outbox])
+
+
 def overwritten(data: bytes) -> bytes:
     """A sector in the middle, and every tenth behind it, is another file's."""
     out = bytearray(data)
